@@ -1,0 +1,34 @@
+// A configuration value from either source, JSON (the catalog) or TOML (the file). A plain value; any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace tide {
+
+struct Value;
+using Array = std::vector<Value>;
+using Object = std::vector<std::pair<std::string, Value>>;  // in the order written
+
+struct Value {
+  std::variant<std::nullptr_t, bool, std::int64_t, double, std::string, Array, Object> data = nullptr;
+  int line = 0;  // 1-based line in the configuration file; 0: from the catalog
+
+  template <typename T>
+  [[nodiscard]] const T* get() const {
+    return std::get_if<T>(&data);
+  }
+  [[nodiscard]] const Value* find(std::string_view key) const;  // null unless an object that has the key
+  [[nodiscard]] const char* type_name() const;                  // "a string", "an integer", …
+};
+
+// Throws ConfigError with the parser's word and, for a duplicate key, its name.
+Value parse_json(std::string_view text);
+std::string to_json(const Value& value);
+void append_json_string(std::string& out, std::string_view text);
+
+}  // namespace tide
