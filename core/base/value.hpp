@@ -26,9 +26,17 @@ struct Value {
   [[nodiscard]] const char* type_name() const;                  // "a string", "an integer", …
 };
 
-// Throws ConfigError with the parser's word and, for a duplicate key, its name.
+// Throws ConfigError with the parser's word and, where it is known, the key. Refuses what a configuration never needs:
+// a key that is there twice, more than 64 levels, an integer that does not fit 64 bits.
 Value parse_json(std::string_view text);
+
+// Compact. A number that JSON can't write (infinity) becomes null.
 std::string to_json(const Value& value);
+
+// Escapes exactly as PostgreSQL does when it prints a jsonb.
 void append_json_string(std::string& out, std::string_view text);
+
+// A name from outside, fit for one line of a message to people: no control characters, cut when long.
+std::string printable(std::string_view text);
 
 }  // namespace tide

@@ -1,0 +1,247 @@
+#include "base/postgres.hpp"
+
+#include <poll.h>
+
+#include <charconv>
+#include <set>
+
+#include "base/deadline_guard.hpp"
+
+// libpqxx 7.10 deprecates calls whose successors version 6 does not have; this file is where the two meet.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+#include <pqxx/pqxx>
+
+namespace tide::pg {
+
+namespace {
+
+// libpq ends its messages with a line break, and tells of a lost connection in several lines.
+std::string one_line(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+  for (std::size_t at = 0; (at = text.find('\n', at)) != std::string::npos;) {
+    std::size_t end = at;
+    while (end < text.size() && (text[end] == '\n' || text[end] == '\t' || text[end] == ' ')) ++end;
+    text.replace(at, end - at, "; ");
+  }
+  return text;
+}
+
+class Receiver : public pqxx::notification_receiver {
+ public:
+  Receiver(pqxx::connection& conn, const std::string& channel, std::function<void(const std::string&)> heard)
+      : pqxx::notification_receiver(conn, channel), heard_(std::move(heard)) {}
+  void operator()(const std::string& payload, int /*backend_pid*/) override { heard_(payload); }
+
+ private:
+  std::function<void(const std::string&)> heard_;
+};
+
+}  // namespace
+
+struct Result::Rows {
+  pqxx::result rows;
+};
+
+std::size_t Result::size() const { return static_cast<std::size_t>(rows_->rows.size()); }
+
+bool Result::is_null(std::size_t row, int column) const {
+  return rows_->rows[static_cast<pqxx::result::size_type>(row)][column].is_null();
+}
+
+std::string_view Result::at(std::size_t row, int column) const {
+  const auto field = rows_->rows[static_cast<pqxx::result::size_type>(row)][column];
+  return {field.c_str(), static_cast<std::size_t>(field.size())};
+}
+
+std::int64_t Result::integer(std::size_t row, int column) const {
+  const auto text = at(row, column);
+  std::int64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+class Session::Impl {
+ public:
+  explicit Impl(const Settings& settings) : deadline_(settings.deadline), conn_(open(settings)) {
+#if PQXX_VERSION_MAJOR < 7
+    // A session that came back by itself would have lost its locks without a word.
+    conn_->inhibit_reactivation(true);
+#endif
+  }
+
+  template <typename Call>
+  Result run(const Call& call) {
+    if (!conn_->is_open()) throw ConnectionLost("the PostgreSQL session was closed");
+    const DeadlineGuard guard(conn_->sock(), deadline_);
+    try {
+      if (transaction_) return wrap(call(*transaction_));
+      pqxx::nontransaction alone(*conn_);
+      return wrap(call(alone));
+    } catch (const pqxx::sql_error& e) {
+      if (guard.expired()) throw silent();
+      throw SqlError(one_line(e.what()), e.sqlstate());
+    } catch (const pqxx::failure& e) {
+      if (guard.expired()) throw silent();
+      throw ConnectionLost("the PostgreSQL session was lost: " + one_line(e.what()));
+    }
+  }
+
+  template <typename Call>
+  void control(const Call& call) {
+    run([&](pqxx::transaction_base&) {
+      call();
+      return pqxx::result();
+    });
+  }
+
+  pqxx::connection& conn() { return *conn_; }
+  std::optional<pqxx::work>& transaction() { return transaction_; }
+
+  std::set<std::string> prepared;
+  std::vector<std::unique_ptr<Receiver>> receivers;
+
+ private:
+  static std::unique_ptr<pqxx::connection> open(const Settings& settings) {
+    try {
+      // PGCONNECT_TIMEOUT and the like in the environment still count; the URL's own words win over these.
+      std::string options = settings.url;
+      return std::make_unique<pqxx::connection>(options);
+    } catch (const std::exception& e) {
+      throw ConnectionLost("cannot connect to PostgreSQL: " + one_line(e.what()));
+    }
+  }
+
+  static Result wrap(pqxx::result rows) {
+    return Result(std::make_shared<const Result::Rows>(Result::Rows{std::move(rows)}));
+  }
+
+  [[nodiscard]] ConnectionLost silent() const {
+    return ConnectionLost("PostgreSQL did not answer within " + std::to_string(deadline_.count()) +
+                          " ms; the session was given up");
+  }
+
+  const std::chrono::milliseconds deadline_;
+  std::unique_ptr<pqxx::connection> conn_;
+  std::optional<pqxx::work> transaction_;
+};
+
+Session::Session(const Settings& settings) : impl_(std::make_unique<Impl>(settings)) {
+  query("SELECT set_config('application_name', $1, false)", {settings.application_name});
+}
+
+Session::~Session() {
+  impl_->receivers.clear();
+  rollback();
+}
+
+Result Session::query(const std::string& sql) {
+  return impl_->run([&](pqxx::transaction_base& tx) { return tx.exec(sql); });
+}
+
+namespace {
+std::vector<const char*> pointers(const std::vector<Param>& params) {
+  std::vector<const char*> out;
+  out.reserve(params.size());
+  for (const auto& p : params) out.push_back(p ? p->c_str() : nullptr);
+  return out;
+}
+}  // namespace
+
+Result Session::query(const std::string& sql, const std::vector<Param>& params) {
+  const auto values = pointers(params);
+  return impl_->run([&](pqxx::transaction_base& tx) {
+    return tx.exec_params(sql, pqxx::prepare::make_dynamic_params(values));
+  });
+}
+
+Result Session::query_prepared(const std::string& name, const std::string& sql, const std::vector<Param>& params) {
+  if (impl_->prepared.insert(name).second) {
+    impl_->control([&] { impl_->conn().prepare(name, sql); });
+  }
+  const auto values = pointers(params);
+  return impl_->run([&](pqxx::transaction_base& tx) {
+    return tx.exec_prepared(name, pqxx::prepare::make_dynamic_params(values));
+  });
+}
+
+void Session::begin() {
+  const DeadlineGuard guard(impl_->conn().sock(), std::chrono::seconds(10));
+  try {
+    impl_->transaction().emplace(impl_->conn());
+  } catch (const pqxx::failure& e) {
+    throw ConnectionLost("the PostgreSQL session was lost: " + one_line(e.what()));
+  }
+}
+
+void Session::commit() {
+  try {
+    impl_->control([&] { impl_->transaction()->commit(); });
+  } catch (...) {
+    rollback();
+    throw;
+  }
+  impl_->transaction().reset();
+}
+
+void Session::rollback() noexcept {
+  try {
+    impl_->transaction().reset();
+  } catch (const std::exception&) {  // the session is gone, and the transaction with it
+  }
+}
+
+void Session::listen(const std::string& channel, std::function<void(const std::string&)> heard) {
+  impl_->control([&] {
+    impl_->receivers.push_back(std::make_unique<Receiver>(impl_->conn(), channel, std::move(heard)));
+  });
+}
+
+void Session::wait(std::chrono::milliseconds timeout, int stop_fd) {
+  auto& conn = impl_->conn();
+  if (!conn.is_open()) throw ConnectionLost("the PostgreSQL session was closed");
+  pollfd fds[] = {{conn.sock(), POLLIN, 0}, {stop_fd, POLLIN, 0}};
+  if (::poll(fds, 2, static_cast<int>(timeout.count())) <= 0 || fds[0].revents == 0) return;
+  try {
+    conn.get_notifs();
+  } catch (const pqxx::failure& e) {
+    throw ConnectionLost("the PostgreSQL session was lost: " + one_line(e.what()));
+  }
+}
+
+int Session::backend_pid() const { return impl_->conn().backendpid(); }
+
+SessionPool::SessionPool(Settings settings, std::size_t size, std::function<void(Session&)> prepare)
+    : settings_(std::move(settings)), size_(size), prepare_(std::move(prepare)) {}
+
+SessionPool::Lease SessionPool::borrow() {
+  {
+    std::unique_lock lock(mutex_);
+    free_.wait(lock, [this] { return lent_ < size_; });
+    ++lent_;
+    if (!idle_.empty()) {
+      auto session = std::move(idle_.back());
+      idle_.pop_back();
+      return {*this, std::move(session)};
+    }
+  }
+  Lease lease(*this, nullptr);  // gives its place back if connecting fails
+  lease.session_ = std::make_unique<Session>(settings_);
+  prepare_(*lease.session_);
+  return lease;
+}
+
+SessionPool::Lease::~Lease() {
+  if (pool_ != nullptr) pool_->give_back(std::move(session_));
+}
+
+void SessionPool::give_back(std::unique_ptr<Session> session) {
+  const std::lock_guard lock(mutex_);
+  --lent_;
+  if (session) idle_.push_back(std::move(session));
+  free_.notify_one();
+}
+
+}  // namespace tide::pg
+
+#pragma GCC diagnostic pop

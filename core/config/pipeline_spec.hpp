@@ -1,0 +1,21 @@
+// One pipeline as it was configured, before its sink's options are known. A plain value; any thread.
+#pragma once
+
+#include <string>
+
+#include "base/value.hpp"
+
+namespace tide {
+
+struct PipelineSpec {
+  std::string name;
+  std::string outbox;
+  std::string group;
+  Value sink;  // as written: ${env:NAME} is expanded by validate() in sink_config.hpp
+  bool enabled = true;
+  bool from_file = false;
+  std::string file;   // of the configuration file; empty: from the catalog
+  std::string where;  // "pipeline 'x'"
+};
+
+}  // namespace tide

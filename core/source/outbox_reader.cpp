@@ -1,0 +1,137 @@
+#include "source/outbox_reader.hpp"
+
+#include <utility>
+
+namespace tide {
+
+namespace {
+
+// One statement is one snapshot: the session is at REPEATABLE READ, so even planning sees the statement's snapshot,
+// and next_xid, read while it runs, is never older than it.
+//
+// $1 last_id, $2 snapshot, $3 next_xid, $4 late snapshot, $5 late last_id, $6 limit.
+// Kind 0 is one row about the read itself; 1 rows that became visible late; 2 new rows. While late rows are being
+// paged through ($4), new ones wait: the snapshot that bounds the late ones must not move.
+//
+// Late rows are looked up by the xid of each transaction that was running then and is not any more. Usually there is
+// none, or one; the id alone would mean a scan over everything that is kept.
+std::string read_sql(const std::string& part, const std::string& wake) {
+  const std::string columns =
+      "m.id, (date_part('epoch', m.created_at) * 1000000)::bigint, m.stream_table, m.op, m.dedup_key, m.headers, "
+      "m.payload";
+  return "WITH now AS MATERIALIZED ("
+         "SELECT snap, pg_snapshot_xmax(snap)::text::bigint + age(pg_snapshot_xmax(snap)::xid) AS next_xid"
+         " FROM (SELECT pg_current_snapshot() AS snap) s), "
+         "ended AS MATERIALIZED ("
+         "SELECT d.xid FROM now, ("
+         "SELECT pg_snapshot_xip($2::pg_snapshot) AS xid"
+         " UNION ALL SELECT x::text::xid8 FROM generate_series(pg_snapshot_xmax($2::pg_snapshot)::text::bigint,"
+         " $3::bigint - 1) x) d"
+         " WHERE pg_visible_in_snapshot(d.xid, coalesce($4::pg_snapshot, now.snap))) "
+         "SELECT 0, next_xid, pg_sequence_last_value('" + wake + "'::regclass), snap::text, NULL, NULL, NULL::jsonb,"
+         " NULL::jsonb FROM now "
+         "UNION ALL (SELECT 1, late.* FROM ended CROSS JOIN LATERAL ("
+         "SELECT " + columns + " FROM " + part + " m WHERE m.xid = ended.xid AND m.id > $5::bigint AND m.id <= $1::bigint"
+         " ORDER BY m.id LIMIT $6::bigint) late ORDER BY 2 LIMIT $6::bigint) "
+         "UNION ALL (SELECT 2, " + columns + " FROM " + part + " m WHERE m.id > $1::bigint AND $4::pg_snapshot IS NULL"
+         " ORDER BY m.id LIMIT $6::bigint)";
+}
+
+enum Column { kKind, kId, kCreated, kStreamTable, kOp, kKey, kHeaders, kPayload };
+
+}  // namespace
+
+OutboxReader::OutboxReader(pg::SessionPool& sessions, std::int64_t outbox_id, std::string outbox,
+                           std::string key_prefix)
+    : sessions_(sessions),
+      outbox_(std::move(outbox)),
+      key_prefix_(std::move(key_prefix)),
+      statement_("read_" + std::to_string(outbox_id)),
+      sql_(read_sql("tide.outbox_" + std::to_string(outbox_id), "tide.outbox_" + std::to_string(outbox_id) + "_wake")),
+      wake_("tide.outbox_" + std::to_string(outbox_id) + "_wake") {}
+
+void OutboxReader::prepare_session(pg::Session& session) {
+  session.query(
+      "SET default_transaction_isolation = 'repeatable read'; SET plan_cache_mode = force_generic_plan;"
+      "SET jit = off; SET max_parallel_workers_per_gather = 0; SET enable_seqscan = off; SET enable_bitmapscan = off;"
+      "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off");
+}
+
+std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::size_t limit) {
+  std::vector<pg::Param> params(6);
+  params[0] = std::to_string(position.last_id);
+  params[1] = position.snapshot;
+  params[2] = std::to_string(position.next_xid);
+  if (position.late) params[3] = position.late->snapshot;
+  params[4] = std::to_string(position.late ? position.late->last_id : 0);
+  params[5] = std::to_string(limit);
+
+  const auto rows = [&] {
+    auto session = sessions_.borrow();
+    try {
+      return session->query_prepared(statement_, sql_, params);
+    } catch (const pg::ConnectionLost&) {
+      session.discard();
+      throw;
+    }
+  }();
+
+  auto page = std::make_shared<Page>();
+  page->storage = std::make_shared<const pg::Result>(rows);
+  page->before = position;
+  page->events.reserve(rows.size() - 1);
+  std::size_t fresh = 0;
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    const auto kind = rows.at(row, kKind);
+    if (kind == "0") {
+      page->next_xid = rows.integer(row, kId);
+      page->wake_asked = rows.integer(row, kCreated) > 1;
+      page->snapshot = rows.at(row, kStreamTable);
+      continue;
+    }
+    if (kind == "1") {
+      ++page->late_count;
+    } else if (page->late_count == limit) {
+      break;  // more late rows may wait, and they come first
+    } else {
+      ++fresh;
+    }
+    Event event;
+    event.id = rows.integer(row, kId);
+    event.created_at_us = rows.integer(row, kCreated);
+    event.outbox = outbox_;
+    event.stream_table = rows.is_null(row, kStreamTable) ? std::string_view(outbox_) : rows.at(row, kStreamTable);
+    event.op = rows.at(row, kOp);
+    event.headers = rows.at(row, kHeaders);
+    event.payload = rows.at(row, kPayload);
+    if (rows.is_null(row, kKey)) {
+      page->made_keys.push_back(key_prefix_ + std::to_string(event.id) + '/' + std::to_string(event.created_at_us));
+      event.key = page->made_keys.back();
+    } else {
+      event.key = rows.at(row, kKey);
+    }
+    page->bytes += event.payload.size() + event.headers.size() + event.key.size() + 64;
+    page->events.push_back(event);
+  }
+
+  page->full = page->late_count == limit || fresh == limit || position.late.has_value();
+  if (page->late_count == limit) {
+    page->end = position;
+    if (!page->end.late) page->end.late = Position::Late{page->snapshot, page->next_xid, 0};
+    page->end.late->last_id = page->events.back().id;
+  } else if (position.late) {
+    page->end = {position.last_id, position.late->snapshot, position.late->next_xid, {}};
+  } else if (!page->events.empty()) {
+    page->end = {fresh > 0 ? page->events.back().id : position.last_id, page->snapshot, page->next_xid, {}};
+  } else {
+    page->end = position;  // the older snapshot is as true, and needs no commit
+  }
+  return page;
+}
+
+void OutboxReader::ask_wake(bool asked) {
+  auto session = sessions_.borrow();
+  session->query("SELECT setval('" + wake_ + "', " + (asked ? "2" : "1") + ")");
+}
+
+}  // namespace tide

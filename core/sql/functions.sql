@@ -1,0 +1,438 @@
+-- Functions, views and their rights. Applied after the steps, at every install and upgrade: it can be run again.
+--
+-- search_path: pinned where a function runs with its owner's rights; where it runs with the caller's, every name and
+-- operator is qualified instead, which costs a publisher nothing.
+
+-- ---------------------------------------------------------------------------------------------------- publishing
+
+-- Fires before an INSERT into a partition only when the trigger's condition holds: a relay asks to be woken, or the
+-- row is not one that could be delivered.
+CREATE OR REPLACE FUNCTION tide.outbox_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF new.dedup_key OPERATOR(pg_catalog.=) '' THEN
+    RAISE EXCEPTION 'dedup_key for outbox "%" is empty', new.outbox
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out to have the relay make a stable key.';
+  ELSIF pg_catalog.octet_length(new.dedup_key) OPERATOR(pg_catalog.>) 512 THEN
+    RAISE EXCEPTION 'dedup_key for outbox "%" has % bytes; at most 512 are allowed', new.outbox,
+        pg_catalog.octet_length(new.dedup_key)
+      USING ERRCODE = 'string_data_right_truncation', HINT = 'Use a shorter key, or a hash of this one.';
+  ELSIF new.dedup_key OPERATOR(pg_catalog.~) E'[\x01-\x1f\x7f]' THEN
+    RAISE EXCEPTION 'dedup_key for outbox "%" has a control character', new.outbox
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Brokers carry the key in a header line: use printable text.';
+  ELSIF new.op OPERATOR(pg_catalog.=) '' OR pg_catalog.octet_length(new.op) OPERATOR(pg_catalog.>) 64 THEN
+    RAISE EXCEPTION 'op for outbox "%" must have 1 to 64 bytes, it has %', new.outbox, pg_catalog.octet_length(new.op)
+      USING ERRCODE = 'invalid_parameter_value';
+  ELSIF pg_catalog.jsonb_typeof(new.headers) OPERATOR(pg_catalog.<>) 'object' THEN
+    RAISE EXCEPTION 'headers for outbox "%" must be a JSON object, it is a JSON %', new.outbox,
+        pg_catalog.jsonb_typeof(new.headers)
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Write it like {"trace-id": "abc"}.';
+  END IF;
+  PERFORM pg_catalog.pg_notify('tide_wake', tg_argv[0]);
+  RETURN new;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION tide.outbox_unknown_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'outbox "%" does not exist', new.outbox
+    USING ERRCODE = 'undefined_object',
+      HINT = pg_catalog.format('Create it: SELECT tide.outbox_create(%L)', new.outbox);
+END
+$$;
+DROP TRIGGER IF EXISTS guard ON tide.outbox_unknown;
+CREATE TRIGGER guard BEFORE INSERT ON tide.outbox_unknown FOR EACH ROW EXECUTE FUNCTION tide.outbox_unknown_guard();
+
+CREATE OR REPLACE FUNCTION tide.outbox_publish(outbox_name text, payload jsonb, dedup_key text DEFAULT NULL,
+                                               op text DEFAULT 'insert', headers jsonb DEFAULT NULL)
+RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+  IF outbox_name IS NULL OR payload IS NULL OR op IS NULL THEN
+    RAISE EXCEPTION 'outbox_publish: % is NULL',
+        CASE WHEN outbox_name IS NULL THEN 'outbox_name' WHEN payload IS NULL THEN 'payload' ELSE 'op' END
+      USING ERRCODE = 'null_value_not_allowed',
+        HINT = 'An event needs all three; a JSON null payload is written ''null''::jsonb.';
+  END IF;
+  INSERT INTO tide.outbox_messages (outbox, payload, dedup_key, op, headers)
+  VALUES (outbox_name, payload, dedup_key, op, headers);
+  -- RETURNING would need the right to read the outbox; the id was drawn by this session just now.
+  RETURN pg_catalog.currval('tide.outbox_message_id'::pg_catalog.regclass);
+END
+$$;
+
+-- ---------------------------------------------------------------------------------------------------- outboxes
+
+CREATE OR REPLACE FUNCTION tide.outbox_id_of(outbox_name text) RETURNS integer
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  found_id integer;
+BEGIN
+  SELECT o.outbox_id INTO found_id FROM tide.outboxes o WHERE o.name = outbox_name;
+  IF found_id IS NULL THEN
+    RAISE EXCEPTION 'outbox "%" does not exist', coalesce(outbox_name, 'NULL')
+      USING ERRCODE = 'undefined_object',
+        HINT = format('Create it: SELECT tide.outbox_create(%L)', coalesce(outbox_name, 'name'));
+  END IF;
+  RETURN found_id;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION tide.outbox_create(outbox_name text, retention_hours integer DEFAULT 24) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  new_id integer;
+  part text;
+  wake text;
+BEGIN
+  IF outbox_name IS NULL OR outbox_name !~ '^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$' THEN
+    RAISE EXCEPTION 'outbox name % is not usable', coalesce(quote_literal(outbox_name), 'NULL')
+      USING ERRCODE = 'invalid_name', HINT = 'Use 1 to 100 letters, digits and any of _ . : -';
+  END IF;
+  IF outbox_create.retention_hours IS NULL OR outbox_create.retention_hours < 0 THEN
+    RAISE EXCEPTION 'retention_hours for outbox "%" must be 0 or more', outbox_name
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  INSERT INTO tide.outboxes (name, retention_hours) VALUES (outbox_name, outbox_create.retention_hours)
+    ON CONFLICT (name) DO NOTHING RETURNING outbox_id INTO new_id;
+  IF new_id IS NULL THEN
+    RAISE EXCEPTION 'outbox "%" exists already', outbox_name USING ERRCODE = 'duplicate_object',
+      HINT = format('Change its retention with: SELECT tide.outbox_set_retention(%L, %s)', outbox_name,
+                    outbox_create.retention_hours);
+  END IF;
+  part := format('tide.%I', 'outbox_' || new_id);
+  wake := format('tide.%I', 'outbox_' || new_id || '_wake');
+
+  -- Above 1 while a relay asks to be woken. A sequence, because a publisher reads it without a query, and the relay
+  -- sets it without a lock and without waiting for anybody's commit.
+  EXECUTE format('CREATE SEQUENCE %s', wake);
+  EXECUTE format('GRANT SELECT ON SEQUENCE %s TO tide_publisher', wake);
+  EXECUTE format('GRANT SELECT, UPDATE ON SEQUENCE %s TO tide_relay', wake);
+
+  EXECUTE format('CREATE TABLE %s (LIKE tide.outbox_messages INCLUDING DEFAULTS)', part);
+  EXECUTE format('ALTER TABLE %s ADD PRIMARY KEY (id)', part);
+  EXECUTE format('CREATE INDEX ON %s (xid, id)', part);
+  EXECUTE format('ALTER TABLE %s SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05,'
+    ' autovacuum_analyze_scale_factor = 0.05)', part);
+  EXECUTE format(
+    'CREATE TRIGGER guard BEFORE INSERT ON %s FOR EACH ROW WHEN (pg_sequence_last_value(%L::regclass) > 1'
+    ' OR octet_length(new.dedup_key) > 512 OR new.dedup_key ~ %L OR octet_length(new.op) NOT BETWEEN 1 AND 64'
+    ' OR jsonb_typeof(new.headers) <> ''object'') EXECUTE FUNCTION tide.outbox_guard(%L)',
+    part, wake, E'^$|[\x01-\x1f\x7f]', new_id);
+  EXECUTE format('GRANT SELECT ON %s TO tide_relay', part);
+  -- Attaching a finished table, unlike PARTITION OF, does not wait for publishers of other outboxes.
+  EXECUTE format('ALTER TABLE tide.outbox_messages ATTACH PARTITION %s FOR VALUES IN (%L)', part, outbox_name);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION tide.outbox_set_retention(outbox_name text, retention_hours integer) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF outbox_set_retention.retention_hours IS NULL OR outbox_set_retention.retention_hours < 0 THEN
+    RAISE EXCEPTION 'retention_hours for outbox "%" must be 0 or more', outbox_name
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  UPDATE tide.outboxes o SET retention_hours = outbox_set_retention.retention_hours
+    WHERE o.outbox_id = tide.outbox_id_of(outbox_name);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION tide.outbox_drop(outbox_name text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
+DECLARE
+  id integer := tide.outbox_id_of(outbox_name);
+  users text;
+BEGIN
+  SELECT string_agg(quote_literal(pipeline), ', ' ORDER BY pipeline) INTO users
+    FROM tide.consumer_offsets WHERE outbox_id = id;
+  IF users IS NOT NULL THEN
+    RAISE EXCEPTION 'outbox "%" is still read by pipeline %', outbox_name, users
+      USING ERRCODE = 'dependent_objects_still_exist',
+        HINT = 'Delete each of them first: SELECT tide.relay_delete(''NAME'')';
+  END IF;
+  EXECUTE format('DROP TABLE tide.%I', 'outbox_' || id);
+  EXECUTE format('DROP SEQUENCE tide.%I', 'outbox_' || id || '_wake');
+  DELETE FROM tide.outboxes WHERE outbox_id = id;
+END
+$$;
+
+-- Removes delivered events that are past their retention, at most max_rows of each outbox, oldest first.
+-- Returns how many. Takes no lock that a publisher waits for; two sweeps at once skip each other's rows.
+CREATE OR REPLACE FUNCTION tide.outbox_sweep(outbox_name text DEFAULT NULL, max_rows integer DEFAULT 10000)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  o record;
+  reached bigint;
+  removed bigint;
+  total bigint := 0;
+BEGIN
+  IF outbox_name IS NOT NULL THEN
+    PERFORM tide.outbox_id_of(outbox_name);
+  END IF;
+  FOR o IN SELECT * FROM tide.outboxes t WHERE outbox_name IS NULL OR t.name = outbox_name ORDER BY t.outbox_id LOOP
+    SELECT coalesce(min(last_id), 9223372036854775807) INTO reached
+      FROM tide.consumer_offsets WHERE outbox_id = o.outbox_id;
+    EXECUTE format(
+      'DELETE FROM tide.%1$I WHERE id IN (SELECT m.id FROM tide.%1$I m WHERE m.id <= $1'
+      ' AND m.created_at < now() - make_interval(hours => $2)'
+      ' AND NOT EXISTS (SELECT FROM tide.consumer_offsets c WHERE c.outbox_id = $3'
+      ' AND NOT pg_visible_in_snapshot(m.xid, c.snapshot))'
+      ' ORDER BY m.id LIMIT $4 FOR UPDATE SKIP LOCKED)', 'outbox_' || o.outbox_id)
+      USING reached, o.retention_hours, o.outbox_id, max_rows;
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    total := total + removed;
+  END LOOP;
+  RETURN total;
+END
+$$;
+
+-- ---------------------------------------------------------------------------------------------------- attached tables
+
+CREATE OR REPLACE FUNCTION tide.outbox_row_trigger() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO tide.outbox_messages (outbox, payload, op, stream_table)
+  VALUES (tg_argv[0], CASE WHEN tg_op = 'DELETE' THEN to_jsonb(old) ELSE to_jsonb(new) END, lower(tg_op), tg_table_name);
+  RETURN NULL;
+END
+$$;
+
+-- Runs with the caller's rights: whoever may put a trigger on the table may attach it.
+CREATE OR REPLACE FUNCTION tide.outbox_attach(source regclass, outbox_name text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM tide.outbox_id_of(outbox_name);
+  IF EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid OPERATOR(pg_catalog.=) source
+             AND t.tgname OPERATOR(pg_catalog.=) 'tide_outbox'::pg_catalog.name) THEN
+    RAISE EXCEPTION 'table % is attached already', source USING ERRCODE = 'duplicate_object',
+      HINT = pg_catalog.format('Detach it first: SELECT tide.outbox_detach(%L)', source);
+  END IF;
+  EXECUTE pg_catalog.format('CREATE TRIGGER tide_outbox AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW'
+    ' EXECUTE FUNCTION tide.outbox_row_trigger(%L)', source, outbox_name);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION tide.outbox_detach(source regclass) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE pg_catalog.format('DROP TRIGGER tide_outbox ON %s', source);
+END
+$$;
+
+-- ---------------------------------------------------------------------------------------------------- pipelines
+
+-- Takes or makes the offset of (outbox, consumer group) for a pipeline. Returns its offset_id.
+CREATE OR REPLACE FUNCTION tide.relay_claim(pipeline text, outbox_name text, consumer_group text,
+                                            start text DEFAULT 'earliest') RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  box integer := tide.outbox_id_of(outbox_name);
+  mine tide.consumer_offsets;
+  owner text;
+  new_id integer;
+  drawn bigint;
+  seen bigint := 0;
+  snap pg_snapshot := '3:3:';
+BEGIN
+  IF relay_claim.pipeline IS NULL OR relay_claim.pipeline !~ '^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$' THEN
+    RAISE EXCEPTION 'pipeline name % is not usable', coalesce(quote_literal(relay_claim.pipeline), 'NULL')
+      USING ERRCODE = 'invalid_name', HINT = 'Use 1 to 100 letters, digits and any of _ . : -';
+  ELSIF coalesce(relay_claim.consumer_group, '') = '' THEN
+    RAISE EXCEPTION 'pipeline "%": the consumer group is empty', relay_claim.pipeline
+      USING ERRCODE = 'invalid_parameter_value';
+  ELSIF start NOT IN ('earliest', 'latest') THEN
+    RAISE EXCEPTION 'pipeline "%": start is "%"', relay_claim.pipeline, start
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Use "earliest" or "latest".';
+  END IF;
+  SELECT * INTO mine FROM tide.consumer_offsets o WHERE o.pipeline = relay_claim.pipeline;
+  IF FOUND THEN
+    IF mine.outbox_id <> box OR mine.consumer_group <> relay_claim.consumer_group THEN
+      RAISE EXCEPTION 'pipeline "%" already delivers outbox "%" as consumer group "%"', relay_claim.pipeline,
+          (SELECT name FROM tide.outboxes WHERE outbox_id = mine.outbox_id), mine.consumer_group
+        USING ERRCODE = 'object_in_use',
+          HINT = format('To start over with another outbox or group, delete it and its offset first: '
+                        'SELECT tide.relay_delete(%L)', relay_claim.pipeline);
+    END IF;
+    RETURN mine.offset_id;
+  END IF;
+  -- "latest": what this statement's snapshot sees counts as delivered; what is still running then does not.
+  IF start = 'latest' THEN
+    EXECUTE format('SELECT coalesce(max(id), 0), pg_current_snapshot() FROM tide.%I', 'outbox_' || box)
+      INTO seen, snap;
+  END IF;
+  BEGIN
+    INSERT INTO tide.consumer_offsets AS o (outbox_id, consumer_group, pipeline, last_id, snapshot)
+      VALUES (box, relay_claim.consumer_group, relay_claim.pipeline, seen, snap)
+      RETURNING o.offset_id, o.xmin::text::bigint INTO new_id, drawn;
+  EXCEPTION WHEN unique_violation THEN
+    SELECT o.pipeline INTO owner FROM tide.consumer_offsets o
+      WHERE o.outbox_id = box AND o.consumer_group = relay_claim.consumer_group;
+    RAISE EXCEPTION 'consumer group "%" of outbox "%" belongs to pipeline "%"; pipeline "%" can not share it',
+        relay_claim.consumer_group, outbox_name, owner, relay_claim.pipeline
+      USING ERRCODE = 'object_in_use', HINT = 'Give this pipeline a consumer group of its own.';
+  END;
+  IF start = 'latest' THEN
+    -- The block above is a subtransaction, whose xid (the row's xmin, 32 bits of it) was drawn after the snapshot:
+    -- one more is a bound that no transaction running then has reached.
+    UPDATE tide.consumer_offsets SET next_xid =
+        (newest + 1 + mod(drawn - (newest & 4294967295) + 4294967296, 4294967296))::text::xid8
+      FROM (SELECT pg_snapshot_xmax(snap)::text::bigint AS newest) s WHERE offset_id = new_id;
+  END IF;
+  RETURN new_id;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION tide.relay_set_outbox(pipeline text, outbox_name text, consumer_group text, config jsonb)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF jsonb_typeof(config) IS DISTINCT FROM 'object' THEN
+    RAISE EXCEPTION 'pipeline "%": the configuration must be a JSON object, it is %', relay_set_outbox.pipeline,
+        coalesce('a JSON ' || jsonb_typeof(config), 'NULL') USING ERRCODE = 'invalid_parameter_value';
+  ELSIF jsonb_typeof(config -> 'sink_type') IS DISTINCT FROM 'string' THEN
+    RAISE EXCEPTION 'pipeline "%": the configuration needs "sink_type", a string', relay_set_outbox.pipeline
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Like {"sink_type": "nats", …}';
+  END IF;
+  PERFORM tide.relay_claim(relay_set_outbox.pipeline, outbox_name, relay_set_outbox.consumer_group,
+                           coalesce(config ->> 'start', 'earliest'));
+  INSERT INTO tide.pipelines AS p (name, outbox_id, consumer_group, config)
+    VALUES (relay_set_outbox.pipeline, tide.outbox_id_of(outbox_name), relay_set_outbox.consumer_group,
+            relay_set_outbox.config)
+    ON CONFLICT (name) DO UPDATE SET config = excluded.config, updated_at = now();
+  PERFORM pg_notify('tide_pipelines', relay_set_outbox.pipeline);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION tide.relay_set_enabled(pipeline text, enabled boolean) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  UPDATE tide.pipelines p SET enabled = relay_set_enabled.enabled, updated_at = now()
+    WHERE p.name = relay_set_enabled.pipeline;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'pipeline "%" does not exist', coalesce(relay_set_enabled.pipeline, 'NULL')
+      USING ERRCODE = 'undefined_object', HINT = 'Set it first: SELECT tide.relay_set_outbox(…). '
+        'A pipeline of a configuration file is switched there.';
+  END IF;
+  PERFORM pg_notify('tide_pipelines', relay_set_enabled.pipeline);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION tide.relay_enable(pipeline text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT tide.relay_set_enabled(pipeline, true)
+$$;
+
+CREATE OR REPLACE FUNCTION tide.relay_disable(pipeline text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT tide.relay_set_enabled(pipeline, false)
+$$;
+
+-- Forgets the pipeline and its offset: events that only it had not delivered may then be swept.
+CREATE OR REPLACE FUNCTION tide.relay_delete(pipeline text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  gone tide.consumer_offsets;
+BEGIN
+  DELETE FROM tide.pipelines p WHERE p.name = relay_delete.pipeline;
+  DELETE FROM tide.consumer_offsets o WHERE o.pipeline = relay_delete.pipeline RETURNING o.* INTO gone;
+  IF gone.offset_id IS NULL THEN
+    RAISE EXCEPTION 'pipeline "%" does not exist', coalesce(relay_delete.pipeline, 'NULL')
+      USING ERRCODE = 'undefined_object';
+  END IF;
+  PERFORM pg_notify('tide_pipelines', relay_delete.pipeline);
+  RAISE NOTICE 'pipeline "%" is deleted; its consumer group "%" had reached event %', relay_delete.pipeline,
+    gone.consumer_group, gone.last_id;
+END
+$$;
+
+-- ---------------------------------------------------------------------------------------------------- looking
+
+-- Secrets out of a configuration: whole values of options named like one, and user info in URLs. A value that is
+-- only a reference, ${env:NAME}, tells nothing and is shown.
+CREATE OR REPLACE FUNCTION tide.mask(config jsonb, key text DEFAULT '') RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT CASE jsonb_typeof(config)
+    WHEN 'object' THEN (SELECT coalesce(jsonb_object_agg(e.key, tide.mask(e.value, e.key)), '{}')
+                        FROM jsonb_each(config) e)
+    WHEN 'array' THEN (SELECT coalesce(jsonb_agg(tide.mask(e.value, mask.key) ORDER BY e.ordinality), '[]')
+                       FROM jsonb_array_elements(config) WITH ORDINALITY e)
+    WHEN 'string' THEN CASE
+      WHEN config #>> '{}' ~ '^(\$\{env:[^}]*\}|\$<env:[^>]*>)$' OR config #>> '{}' = '' THEN config
+      WHEN mask.key ~* '(password|passwd|passphrase|secret|token|seed|credential|private|api_?key|auth)'
+        AND mask.key !~* '_file$' THEN '"***"'
+      ELSE to_jsonb(regexp_replace(config #>> '{}', '(://)[^/@\s,]*@', '\1***@', 'g')) END
+    WHEN 'null' THEN config
+    ELSE CASE WHEN mask.key ~* '(password|passwd|passphrase|secret|token|seed|private|api_?key)' THEN '"***"'
+         ELSE config END
+    END
+$$;
+
+-- How many events of the outbox a position has not delivered.
+CREATE OR REPLACE FUNCTION tide.offset_lag(o tide.consumer_offsets) RETURNS bigint
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  lag bigint;
+BEGIN
+  EXECUTE format('SELECT (SELECT count(*) FROM tide.%1$I WHERE id > $1)'
+    ' + (SELECT count(*) FROM tide.%1$I WHERE xid >= pg_snapshot_xmin($2) AND id <= $1'
+    ' AND NOT pg_visible_in_snapshot(xid, $2)'
+    ' AND NOT coalesce(id <= $4 AND pg_visible_in_snapshot(xid, $3), false))', 'outbox_' || o.outbox_id)
+    INTO lag USING o.last_id, o.snapshot, o.late_snapshot, o.late_id;
+  RETURN lag;
+END
+$$;
+
+CREATE OR REPLACE VIEW tide.relay_pipelines AS
+  SELECT coalesce(p.name, c.pipeline) AS pipeline, b.name AS outbox, c.consumer_group,
+    CASE WHEN p.name IS NULL THEN 'file' ELSE 'catalog' END AS source,
+    p.enabled, tide.mask(p.config) AS config, c.state, c.last_error, c.last_error_at, c.relay
+  FROM tide.consumer_offsets c
+  JOIN tide.outboxes b USING (outbox_id)
+  LEFT JOIN tide.pipelines p ON p.name = c.pipeline;
+
+CREATE OR REPLACE VIEW tide.consumer_lag AS
+  SELECT c.pipeline, b.name AS outbox, c.consumer_group, tide.offset_lag(c) AS lag, c.last_id, c.committed_at
+  FROM tide.consumer_offsets c
+  JOIN tide.outboxes b USING (outbox_id);
+
+CREATE OR REPLACE VIEW tide.dead_letters AS
+  SELECT dead_letter_id, pipeline, outbox, consumer_group, outbox_id, created_at, stream_table, op, dedup_key, headers,
+    payload, subject, error, failed_at
+  FROM tide.dead_letter_messages;
+
+-- A row for each pipeline of the outbox: what it has not delivered is what it holds. One row without a pipeline where
+-- there is none.
+CREATE OR REPLACE FUNCTION tide.outbox_status(outbox_name text)
+RETURNS TABLE (outbox text, retention_hours integer, messages bigint, oldest_at timestamptz, size_bytes bigint,
+               pipeline text, consumer_group text, lag bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  box tide.outboxes;
+BEGIN
+  SELECT * INTO box FROM tide.outboxes o WHERE o.outbox_id = tide.outbox_id_of(outbox_name);
+  outbox := box.name;
+  retention_hours := box.retention_hours;
+  EXECUTE format('SELECT count(*), min(created_at) FROM tide.%I', 'outbox_' || box.outbox_id) INTO messages, oldest_at;
+  size_bytes := pg_total_relation_size(format('tide.%I', 'outbox_' || box.outbox_id)::regclass);
+  FOR pipeline, consumer_group, lag IN
+    SELECT c.pipeline, c.consumer_group, tide.offset_lag(c) FROM tide.consumer_offsets c
+    WHERE c.outbox_id = box.outbox_id ORDER BY c.pipeline
+  LOOP
+    RETURN NEXT;
+  END LOOP;
+  IF NOT FOUND THEN
+    RETURN NEXT;
+  END IF;
+END
+$$;
+
+-- ---------------------------------------------------------------------------------------------------- rights
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA tide FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tide.outbox_publish(text, jsonb, text, text, jsonb) TO tide_publisher, tide_admin;
+GRANT EXECUTE ON FUNCTION tide.outbox_create(text, integer), tide.outbox_set_retention(text, integer),
+  tide.outbox_drop(text), tide.relay_set_outbox(text, text, text, jsonb), tide.relay_enable(text),
+  tide.relay_disable(text), tide.relay_delete(text) TO tide_admin;
+GRANT EXECUTE ON FUNCTION tide.outbox_attach(regclass, text), tide.outbox_detach(regclass), tide.outbox_row_trigger()
+  TO tide_admin;
+GRANT EXECUTE ON FUNCTION tide.outbox_id_of(text), tide.outbox_status(text), tide.outbox_sweep(text, integer),
+  tide.offset_lag(tide.consumer_offsets), tide.mask(jsonb, text) TO tide_relay, tide_admin;
+GRANT EXECUTE ON FUNCTION tide.relay_claim(text, text, text, text) TO tide_relay;
+GRANT SELECT ON tide.relay_pipelines, tide.consumer_lag, tide.dead_letters, tide.outboxes, tide.installation
+  TO tide_relay, tide_admin;

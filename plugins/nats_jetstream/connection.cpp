@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "connection.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "help.hpp"
+
+namespace tide::nats {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Bytes to gather before a write: enough to save system calls, little enough for the server to start early. It also
+// bounds what one TLS write has to finish, because cnats writes the whole buffer in one blocking SSL_write.
+constexpr std::size_t write_size = 64 * 1024;
+constexpr milliseconds write_deadline{5000};
+
+// cnats puts "(file.c:123): " before its texts.
+std::string last_error() {
+  natsStatus status = NATS_OK;
+  const char* text = nats_GetLastError(&status);
+  std::string_view view = text == nullptr ? "" : text;
+  if (view.starts_with('('))
+    if (const auto end = view.find("): "); end != std::string_view::npos) view.remove_prefix(end + 3);
+  return std::string(view);
+}
+
+std::string describe(natsStatus status) {
+  const std::string detail = last_error();
+  const std::string name = natsStatus_GetText(status);
+  return detail.empty() || detail == name ? name : name + ": " + detail;
+}
+
+void check(natsStatus status, std::string_view what) {
+  if (status != NATS_OK) throw Error::fatal(std::string(what) + ": " + describe(status), status);
+}
+
+bool is_outage(natsStatus status) {
+  switch (status) {
+    case NATS_ERR:  // the server's own refusal, such as "maximum connections exceeded"
+    case NATS_PROTOCOL_ERROR:
+    case NATS_IO_ERROR:
+    case NATS_CONNECTION_CLOSED:
+    case NATS_NO_SERVER:
+    case NATS_STALE_CONNECTION:
+    case NATS_TIMEOUT:
+    case NATS_CONNECTION_DISCONNECTED:
+      return true;
+    default:
+      return false;
+  }
+}
+
+[[noreturn]] void throw_connect_error(natsStatus status, const Settings& settings) {
+  const std::string servers = settings.server_list();
+  switch (status) {
+    case NATS_CONNECTION_AUTH_FAILED:
+    case NATS_NOT_PERMITTED:
+      throw Error::fatal("Authorization violation: " + servers + " refused the credentials (" + describe(status) +
+                             "). " + std::string(help::authorization),
+                         status);
+    case NATS_SECURE_CONNECTION_WANTED:
+      throw Error::fatal("TLS is required here, but " + servers +
+                             " does not offer it; nothing was sent in the clear. Enable TLS on the server, or use a "
+                             "nats:// URL without tls_enabled and tls_ca_cert.",
+                         status);
+    case NATS_SSL_ERROR:
+      throw Error::fatal("the TLS connection to " + servers + " failed (" + describe(status) +
+                             "). Check tls_ca_cert and that the certificate names the host of the URL.",
+                         status);
+    default:
+      break;
+  }
+  if (is_outage(status))
+    throw Error::retry("Connection refused: no server of " + servers + " could be reached (" + describe(status) + "). " +
+                           std::string(help::connection),
+                       status);
+  throw Error::fatal("cannot connect to " + servers + " (" + describe(status) + ")", status);
+}
+
+// Notices a peer that vanished without a word while nothing is in flight. cnats's own PING timer would close the
+// connection from another thread, in the middle of a read of ours.
+void watch_peer(int fd) {
+  const int on = 1;
+  const int idle_s = 10;
+  const int interval_s = 5;
+  const int probes = 3;
+  ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
+natsStatus sign_with_seed(char** error, unsigned char** signature, int* size, const char* nonce, void* seed) {
+  *error = nullptr;
+  return nats_Sign(static_cast<const char*>(seed), nonce, signature, size);
+}
+
+// Keeps cnats from printing to stderr; denial() looks at what the server said. Runs on cnats's thread.
+void ignore_async_error(natsConnection*, natsSubscription*, natsStatus, void*) {}
+
+struct Authenticate {
+  natsOptions* options;
+
+  natsStatus operator()(std::monostate) const { return NATS_OK; }
+  natsStatus operator()(const CredentialsFile& way) const {
+    return natsOptions_SetUserCredentialsFromFiles(options, way.path.c_str(), nullptr);
+  }
+  natsStatus operator()(const NkeySeed& way) const {
+    // The seed is used while connecting only; the settings outlive that.
+    return natsOptions_SetNKey(options, way.public_key.c_str(), sign_with_seed, const_cast<char*>(way.seed.c_str()));
+  }
+  natsStatus operator()(const Token& way) const { return natsOptions_SetToken(options, way.token.c_str()); }
+  natsStatus operator()(const UserPassword& way) const {
+    return natsOptions_SetUserInfo(options, way.username.c_str(), way.password.c_str());
+  }
+};
+
+}  // namespace
+
+std::string_view Reply::subject_suffix() const {
+  const std::string_view subject = natsMsg_GetSubject(message.get());
+  return subject.substr(std::min(prefix_size, subject.size()));
+}
+
+std::string_view Reply::data() const {
+  const int size = natsMsg_GetDataLength(message.get());
+  return {natsMsg_GetData(message.get()), static_cast<std::size_t>(size)};
+}
+
+natsStatus Connection::attach(void** user_data, void* loop, natsConnection*, natsSock fd) {
+  static_cast<Loop*>(loop)->fd = fd;
+  watch_peer(fd);
+  *user_data = loop;
+  return NATS_OK;
+}
+
+// Reading is always of interest, and writing whenever something is buffered: cnats's requests add nothing.
+natsStatus Connection::ignore_interest(void*, bool) { return NATS_OK; }
+
+natsStatus Connection::detach(void* user_data) {
+  static_cast<Loop*>(user_data)->fd = -1;
+  return NATS_OK;
+}
+
+Connection::Connection(const Settings& settings, Clock::time_point deadline) {
+  // Servers are tried one after the other, and the checks that follow need time too.
+  const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
+  const auto share = left * 3 / 4 / static_cast<int>(settings.servers.size());
+  const OptionsPtr options = make_options(settings, std::max(share, milliseconds(1)));
+
+  natsConnection* connection = nullptr;
+  if (const natsStatus status = natsConnection_Connect(&connection, options.get()); status != NATS_OK)
+    throw_connect_error(status, settings);
+  connection_.reset(connection);
+
+  char url[256] = "";
+  natsConnection_GetConnectedUrl(connection, url, sizeof url);
+  server_ = url;
+  subscribe();
+}
+
+OptionsPtr Connection::make_options(const Settings& settings, milliseconds per_server) {
+  natsOptions* raw = nullptr;
+  check(natsOptions_Create(&raw), "cannot create the connection's options");
+  OptionsPtr options(raw);
+
+  std::vector<const char*> servers;
+  for (const auto& server : settings.servers) servers.push_back(server.c_str());
+  check(natsOptions_SetServers(raw, servers.data(), static_cast<int>(servers.size())), "url is not valid");
+  check(natsOptions_SetName(raw, settings.client_name.c_str()), "cannot name the connection");
+  check(natsOptions_SetTimeout(raw, per_server.count()), "cannot set the connect timeout");
+  check(natsOptions_SetWriteDeadline(raw, write_deadline.count()), "cannot set the write deadline");
+  check(natsOptions_SetAllowReconnect(raw, false), "cannot turn reconnecting off");
+  check(natsOptions_SetErrorHandler(raw, ignore_async_error, nullptr), "cannot set the error handler");
+  // No thread of cnats's may touch this connection: no flusher, no ping timer (see watch_peer).
+  check(natsOptions_SetSendAsap(raw, true), "cannot turn the flusher off");
+  check(natsOptions_SetPingInterval(raw, 0), "cannot turn the ping timer off");
+  check(natsOptions_SetEventLoop(raw, &loop_, attach, ignore_interest, ignore_interest, detach),
+        "cannot set the event loop");
+
+  if (settings.tls) check(natsOptions_SetSecure(raw, true), "cannot turn TLS on");
+  if (!settings.tls_ca_cert.empty())
+    check(natsOptions_LoadCATrustedCertificates(raw, settings.tls_ca_cert.c_str()),
+          "cannot load tls_ca_cert '" + settings.tls_ca_cert + "'");
+  check(std::visit(Authenticate{raw}, settings.authentication), "cannot set the credentials");
+  return options;
+}
+
+void Connection::subscribe() {
+  natsInbox* inbox = nullptr;
+  check(natsInbox_Create(&inbox), "cannot create an inbox");
+  inbox_prefix_ = std::string(inbox) + ".";
+  natsInbox_Destroy(inbox);
+
+  natsSubscription* subscription = nullptr;
+  check(natsConnection_SubscribeSync(&subscription, connection_.get(), (inbox_prefix_ + "*").c_str()),
+        "cannot subscribe to the inbox");
+  subscription_.reset(subscription);
+  // Acknowledgements are bounded by what is in flight; the default limits would drop some.
+  check(natsSubscription_SetPendingLimits(subscription, -1, -1), "cannot lift the inbox's limits");
+}
+
+void Connection::publish(natsMsg& message) {
+  if (const natsStatus status = natsConnection_PublishMsg(connection_.get(), &message); status != NATS_OK) {
+    throw_if_closed();
+    throw Error::fatal("cannot publish to " + server_ + ": " + describe(status), status);
+  }
+  if (!socket_full_ && buffered() >= write_size) flush();
+}
+
+void Connection::flush() {
+  if (buffered() == 0) return;  // writing nothing looks to cnats like a closed connection
+  natsConnection_ProcessWriteEvent(connection_.get());
+  throw_if_closed();
+  socket_full_ = buffered() != 0;
+}
+
+std::size_t Connection::buffered() const {
+  return static_cast<std::size_t>(std::max(0, natsConnection_Buffered(connection_.get())));
+}
+
+void Connection::pump(milliseconds timeout) {
+  throw_if_closed();
+  pollfd socket{loop_.fd, POLLIN, 0};
+  if (buffered() != 0) socket.events |= POLLOUT;
+  if (::poll(&socket, 1, static_cast<int>(timeout.count())) <= 0) return;  // nothing yet, or a signal
+
+  if ((socket.revents & POLLOUT) != 0) flush();
+  if ((socket.revents & (POLLIN | POLLHUP | POLLERR)) != 0) natsConnection_ProcessReadEvent(connection_.get());
+  throw_if_closed();
+  if (const std::string refused = denial(); !refused.empty() && refused != forgiven_denial_)
+    throw Error::fatal("Authorization violation: " + server_ + " answered \"" + refused + "\". " +
+                           std::string(help::authorization),
+                       NATS_NOT_PERMITTED);
+}
+
+Reply Connection::next_reply() {
+  natsMsg* message = nullptr;
+  switch (natsSubscription_NextMsg(&message, subscription_.get(), 0)) {
+    case NATS_OK:
+      return {Reply::Kind::message, MessagePtr(message), inbox_prefix_.size()};
+    case NATS_NO_RESPONDERS:
+      return {Reply::Kind::no_responders, {}, 0};
+    default:
+      return {};
+  }
+}
+
+Reply Connection::request(const std::string& subject, std::string_view payload, Clock::time_point deadline) {
+  natsMsg* raw = nullptr;
+  check(natsMsg_Create(&raw, subject.c_str(), (inbox_prefix_ + "request").c_str(), payload.data(),
+                       static_cast<int>(payload.size())),
+        "cannot create a request");
+  const MessagePtr message(raw);
+  publish(*message);
+  flush();
+  for (;;) {
+    if (Reply reply = next_reply(); reply.kind != Reply::Kind::none) return reply;
+    const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
+    if (left <= milliseconds::zero())
+      throw Error::retry(server_ + " did not answer " + subject + " in time", NATS_TIMEOUT);
+    pump(left);
+  }
+}
+
+std::string Connection::denial() const {
+  const char* text = nullptr;
+  return natsConnection_GetLastError(connection_.get(), &text) == NATS_NOT_PERMITTED ? text : "";
+}
+
+void Connection::throw_if_closed() const {
+  if (!natsConnection_IsClosed(connection_.get())) return;
+  const char* text = nullptr;
+  const natsStatus status = natsConnection_GetLastError(connection_.get(), &text);
+  const std::string said = std::string(natsStatus_GetText(status)) + ", " + text;
+  if (status == NATS_CONNECTION_AUTH_FAILED)
+    throw Error::fatal("Authorization violation: " + server_ + " closed the connection (" + said + "). " +
+                           std::string(help::authorization),
+                       status);
+  throw Error::retry("the connection to " + server_ + " was lost (" + said + "). " + std::string(help::connection),
+                     status);
+}
+
+}  // namespace tide::nats

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One connection to a NATS server with one inbox, driven by whoever calls it: cnats runs in its event-loop mode and
+// this class is the loop, so there is no thread of its own and nothing is sent or read outside these calls. It never
+// reconnects: a lost connection throws a retry Error from then on. Calls must be serialised.
+//
+// cnats's blocking calls (Flush, Request, js_*) would wait here for a loop that is not running: don't use them.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "handles.hpp"
+#include "settings.hpp"
+
+namespace tide::nats {
+
+using Clock = std::chrono::steady_clock;
+
+// What came to the inbox. cnats swallows the message that says "no responders", and with it the subject: such a reply
+// is known only to belong to one of the requests that are still open.
+struct Reply {
+  enum class Kind { none, message, no_responders };
+
+  std::string_view subject_suffix() const;  // what followed the inbox's prefix, as given to publish
+  std::string_view data() const;
+
+  Kind kind = Kind::none;
+  MessagePtr message;
+  std::size_t prefix_size = 0;
+};
+
+class Connection {
+ public:
+  // Connects before the deadline and subscribes to the inbox. Throws a retry or fatal Error with advice.
+  Connection(const Settings& settings, Clock::time_point deadline);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // The subject prefix for replies; what is appended comes back in Reply::subject_suffix.
+  const std::string& inbox_prefix() const { return inbox_prefix_; }
+
+  // Appends to the write buffer; now and then writes what the socket takes. Never blocks on a plain connection; on TLS
+  // at most write_deadline.
+  void publish(natsMsg& message);
+
+  // Writes what the socket takes now.
+  void flush();
+
+  // Bytes not yet taken by the socket.
+  std::size_t buffered() const;
+
+  // Waits up to timeout for the socket, then reads and writes once. Throws a fatal Error when the server refused the
+  // rights to something, unless tolerated by forgive_denial.
+  void pump(std::chrono::milliseconds timeout);
+
+  // The next reply that was read, if any.
+  Reply next_reply();
+
+  // One request with its reply. Throws a retry Error at the deadline. Only while nothing else is in flight.
+  Reply request(const std::string& subject, std::string_view payload, Clock::time_point deadline);
+
+  // What the server last refused ("Permissions Violation for Publish to ..."), or empty. Forgiving it keeps it from
+  // ending the connection.
+  std::string denial() const;
+  void forgive_denial() { forgiven_denial_ = denial(); }
+
+  std::size_t max_payload() const { return static_cast<std::size_t>(natsConnection_GetMaxPayload(connection_.get())); }
+  const std::string& server() const { return server_; }
+
+ private:
+  // What cnats's event-loop callbacks tell: the socket, or -1 when it is gone.
+  struct Loop {
+    int fd = -1;
+  };
+  static natsStatus attach(void** user_data, void* loop, natsConnection* connection, natsSock fd);
+  static natsStatus ignore_interest(void* user_data, bool add);
+  static natsStatus detach(void* user_data);
+
+  OptionsPtr make_options(const Settings& settings, std::chrono::milliseconds per_server);
+  void subscribe();
+  void throw_if_closed() const;
+
+  Loop loop_;
+  std::string server_;  // its URL, for messages
+  std::string inbox_prefix_;
+  std::string forgiven_denial_;
+  bool socket_full_ = false;  // the last write left something behind: only poll tells when to try again
+  SubscriptionPtr subscription_;
+  ConnectionPtr connection_;
+};
+
+}  // namespace tide::nats

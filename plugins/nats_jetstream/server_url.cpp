@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server_url.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+
+#include "tide/sink.hpp"
+
+namespace tide::nats {
+namespace {
+
+constexpr std::string_view default_port = "4222";
+
+std::string_view trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+}
+
+// Says nothing of the URL itself: with a stray ',' or '@' any part of it can be a password.
+[[noreturn]] void refuse(const std::string& why) {
+  throw Error::fatal("url is not valid: " + why +
+                     ". Expected nats://host:4222 or tls://host:4222, several separated by commas; a special character in "
+                     "user info is written as %XX");
+}
+
+std::string percent_decoded(std::string_view text) {
+  std::string decoded;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      decoded += text[i];
+      continue;
+    }
+    std::uint8_t value = 0;
+    const auto digits = text.substr(i + 1, 2);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
+    if (digits.size() != 2 || error != std::errc{} || end != digits.data() + 2)
+      refuse("in the user info a '%' must be followed by two hexadecimal digits");
+    decoded += static_cast<char>(value);
+    i += 2;
+  }
+  return decoded;
+}
+
+void check_port(std::string_view port) {
+  std::uint16_t number = 0;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (error != std::errc{} || end != port.data() + port.size() || number == 0)
+    refuse("the port must be a number from 1 to 65535");
+}
+
+ServerUrl parse(std::string_view text) {
+  ServerUrl url;
+  const auto scheme_end = text.find("://");
+  std::string_view rest = scheme_end == std::string_view::npos ? text : text.substr(scheme_end + 3);
+  const auto at = rest.rfind('@');
+  std::string_view authority = at == std::string_view::npos ? rest : rest.substr(at + 1);
+
+  if (scheme_end != std::string_view::npos) {
+    const auto scheme = text.substr(0, scheme_end);
+    if (scheme != "nats" && scheme != "tls") refuse("the scheme must be nats or tls");
+    url.tls = scheme == "tls";
+  }
+  if (at != std::string_view::npos) {
+    const auto user_info = rest.substr(0, at);
+    const auto colon = user_info.find(':');
+    url.username = percent_decoded(user_info.substr(0, colon));
+    if (colon != std::string_view::npos) url.password = percent_decoded(user_info.substr(colon + 1));
+  }
+
+  if (authority.ends_with('/')) authority.remove_suffix(1);
+  if (authority.find_first_of(" \t/?#") != std::string_view::npos) refuse("only a host and a port may stand there");
+  const auto host_end = authority.starts_with('[') ? authority.find(']') : 0;
+  if (host_end == std::string_view::npos) refuse("the ']' is missing");
+  const auto colon = authority.find(':', host_end);
+  const auto host = authority.substr(0, colon);
+  if (host.empty()) refuse("the host is missing");
+  const auto port = colon == std::string_view::npos ? default_port : authority.substr(colon + 1);
+  check_port(port);
+  url.address.append("nats://").append(host).append(":").append(port);
+  return url;
+}
+
+}  // namespace
+
+std::vector<ServerUrl> parse_server_urls(std::string_view list) {
+  std::vector<ServerUrl> urls;
+  for (std::string_view rest = list;;) {
+    const auto comma = rest.find(',');
+    urls.push_back(parse(trimmed(rest.substr(0, comma))));
+    if (comma == std::string_view::npos) return urls;
+    rest = rest.substr(comma + 1);
+  }
+}
+
+}  // namespace tide::nats

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "settings.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "help.hpp"
+#include "nkey.hpp"
+#include "server_url.hpp"
+#include "subject.hpp"
+
+namespace tide::nats {
+namespace {
+
+void require_readable(const std::string& path, const std::string& option, std::string_view advice) {
+  if (::access(path.c_str(), R_OK) != 0)
+    throw Error::fatal("cannot read " + option + " '" + path + "': " + std::strerror(errno) + ". " +
+                       std::string(advice));
+}
+
+Authentication from_user_info(const ServerUrl& url) {
+  if (url.password.empty()) return Token{url.username};
+  return UserPassword{url.username, url.password};
+}
+
+// The one way to authenticate that is configured. Two at once would leave it to chance which one the server sees.
+Authentication authentication_of(const Config& config, const std::vector<ServerUrl>& urls) {
+  Authentication chosen;
+  std::string chosen_by;
+  const auto choose = [&](Authentication way, const std::string& option) {
+    if (!chosen_by.empty())
+      throw Error::fatal("two ways to authenticate are configured, " + chosen_by + " and " + option + ": keep one");
+    chosen = std::move(way);
+    chosen_by = option;
+  };
+  const auto text = [&](std::string_view option) { return std::string(config.text(option)); };
+
+  if (auto path = text("credentials_file"); !path.empty()) {
+    require_readable(path, "credentials_file", help::authorization);
+    choose(CredentialsFile{std::move(path)}, "credentials_file");
+  }
+  if (auto seed = text("nkey_seed"); !seed.empty()) {
+    auto public_key = public_key_of_user_seed(seed);
+    choose(NkeySeed{std::move(seed), std::move(public_key)}, "nkey_seed");
+  }
+  if (auto token = text("token"); !token.empty()) choose(Token{std::move(token)}, "token");
+  if (auto username = text("username"); !username.empty())
+    choose(UserPassword{std::move(username), text("password")}, "username");
+  else if (!config.text("password").empty())
+    throw Error::fatal("password is set without username");
+
+  // cnats would take user info per server; here the servers are one cluster, with one set of users.
+  const ServerUrl* named = nullptr;
+  for (const ServerUrl& url : urls) {
+    if (url.username.empty() && url.password.empty()) continue;
+    if (named == nullptr) {
+      choose(from_user_info(url), "the user info in url");
+      named = &url;
+    } else if (url.username != named->username || url.password != named->password) {
+      throw Error::fatal("the servers in url carry different user info: one cluster takes one user");
+    }
+  }
+  return chosen;
+}
+
+}  // namespace
+
+Settings::Settings(const Config& config)
+    : subject_filter(filter_of(config.text("subject"))),
+      stream(config.text("stream")),
+      tls_ca_cert(config.text("tls_ca_cert")),
+      client_name("tide-relay/" + std::string(config.pipeline())) {
+  const auto urls = parse_server_urls(config.text("url"));
+  // A CA certificate is given to verify the server: never talk to it in the clear then.
+  tls = config.flag("tls_enabled") || !tls_ca_cert.empty();
+  for (const ServerUrl& url : urls) {
+    servers.push_back(url.address);
+    tls = tls || url.tls;
+  }
+  authentication = authentication_of(config, urls);
+  if (!tls_ca_cert.empty()) require_readable(tls_ca_cert, "tls_ca_cert", "Check the path and its permissions.");
+
+  if (stream.find_first_of(" \t\r\n.*>/\\") != std::string::npos)
+    throw Error::fatal("stream '" + stream + "' is not a stream's name: it has no white space and none of . * > / \\");
+  // '*' stands for variables here, so a literal wildcard in the template hides among them: look at the template itself.
+  const auto subject = config.text("subject");
+  std::string shape(subject);
+  for (char& c : shape)
+    if (c == TIDE_UNKNOWN) c = 'x';
+  if (!is_publishable(shape))
+    throw Error::fatal("subject is not valid: no empty token, white space or wildcard may stand in '" + shape + "'");
+}
+
+std::string Settings::server_list() const {
+  std::string list;
+  for (const auto& server : servers) list += (list.empty() ? "" : ",") + server;
+  return list;
+}
+
+}  // namespace tide::nats

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "subject.hpp"
+
+#include "tide/sink.h"
+
+namespace tide::nats {
+namespace {
+
+// Cuts the first token off rest. The last token leaves rest empty.
+std::string_view next_token(std::string_view& rest) {
+  const auto dot = rest.find('.');
+  const auto token = rest.substr(0, dot);
+  rest = dot == std::string_view::npos ? std::string_view{} : rest.substr(dot + 1);
+  return token;
+}
+
+}  // namespace
+
+bool is_publishable(std::string_view subject) {
+  char before = '.';
+  for (const char c : subject) {
+    if (static_cast<unsigned char>(c) <= ' ' || c == '\x7f' || c == '*' || c == '>') return false;
+    if (c == '.' && before == '.') return false;
+    before = c;
+  }
+  return before != '.';
+}
+
+std::string filter_of(std::string_view subject_template) {
+  std::string filter;
+  for (std::string_view rest = subject_template; !rest.empty();) {
+    const auto token = next_token(rest);
+    filter += token.find(TIDE_UNKNOWN) == std::string_view::npos ? token : "*";
+    if (!rest.empty()) filter += '.';
+  }
+  return filter;
+}
+
+bool overlaps(std::string_view filter_a, std::string_view filter_b) {
+  while (!filter_a.empty() && !filter_b.empty()) {
+    const auto a = next_token(filter_a);
+    const auto b = next_token(filter_b);
+    if (a == ">" || b == ">") return true;
+    if (a != b && a != "*" && b != "*") return false;
+  }
+  return filter_a.empty() && filter_b.empty();
+}
+
+}  // namespace tide::nats

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// NATS subjects: dot-separated tokens, with '*' for one token and a final '>' for the rest in a filter. Any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace tide::nats {
+
+// True when a message can be published on it: no empty token, white space, control character or wildcard.
+bool is_publishable(std::string_view subject);
+
+// What a subject template can become, as a filter: a token with a variable in it (TIDE_UNKNOWN) becomes '*'.
+std::string filter_of(std::string_view subject_template);
+
+// True when some subject matches both filters.
+bool overlaps(std::string_view filter_a, std::string_view filter_b);
+
+}  // namespace tide::nats

@@ -1,0 +1,321 @@
+#include "servers.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+
+namespace tide::test {
+namespace {
+
+using std::chrono::seconds;
+namespace fs = std::filesystem;
+
+// Generous: CI runs several servers on two cores.
+constexpr milliseconds start_timeout = seconds(60);
+
+std::string read_file(const fs::path& file) {
+  const std::ifstream in(file);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+// The last lines of a server's log: enough to say why it did not start.
+std::string tail(const std::string& text) {
+  return text.size() > 2000 ? text.substr(text.size() - 2000) : text;
+}
+
+fs::path postgres_bin() {
+  if (const char* bin = std::getenv("TIDE_TEST_PG_BIN"); bin != nullptr && *bin != '\0') return bin;
+  std::vector<std::pair<int, fs::path>> versions;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator("/usr/lib/postgresql", none)) {
+    const std::string name = entry.path().filename().string();
+    int version = 0;
+    std::from_chars(name.data(), name.data() + name.size(), version);
+    if (::access((entry.path() / "bin/postgres").c_str(), X_OK) == 0) versions.emplace_back(version, entry.path());
+  }
+  if (!versions.empty()) return std::max_element(versions.begin(), versions.end())->second / "bin";
+  return find_program("TIDE_TEST_POSTGRES", "postgres", {}).parent_path();
+}
+
+std::string postgres_user() {
+  if (::geteuid() != 0) return {};
+  return ::getpwnam("postgres") != nullptr ? "postgres" : "nobody";
+}
+
+void give_to(const std::string& user, const fs::path& path) {
+  if (user.empty()) return;
+  const passwd* entry = ::getpwnam(user.c_str());
+  if (entry == nullptr || ::chown(path.c_str(), entry->pw_uid, entry->pw_gid) != 0) {
+    throw std::runtime_error("could not give " + path.string() + " to the user " + user);
+  }
+}
+
+void run_as(const std::string& user, std::vector<std::string> argv, const fs::path& cwd) {
+  ProcessOptions options;
+  options.user = user;
+  options.cwd = cwd;
+  Process process(argv, options);
+  if (process.wait(start_timeout).value_or(-1) != 0) {
+    throw std::runtime_error(argv[0] + " failed:\n" + tail(process.out() + process.err()));
+  }
+}
+
+// initdb takes a second, a copy of what it made a tenth of that.
+class DataTemplate {
+ public:
+  DataTemplate(const fs::path& bin, const std::string& user) {
+    give_to(user, dir_.path());
+    run_as(user,
+           {(bin / "initdb").string(), "-D", path().string(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale",
+            "C.UTF-8", "--no-sync"},
+           dir_.path());
+  }
+  fs::path path() const { return dir_ / "data"; }
+
+ private:
+  TempDir dir_{"tide-test-pg-template"};
+};
+
+// Another process may take the port between the choice and the start.
+bool port_was_taken(const std::exception& error) {
+  return std::string_view(error.what()).find("already in use") != std::string_view::npos;
+}
+
+bool answers(std::uint16_t port, std::string_view greeting) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  const timeval patience{1, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::string got(greeting.size(), '\0');
+  const bool ok = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+                  ::recv(fd, got.data(), got.size(), MSG_WAITALL) == static_cast<ssize_t>(got.size()) &&
+                  got == greeting;
+  ::close(fd);
+  return ok;
+}
+
+}  // namespace
+
+PostgresServer::PostgresServer(PostgresOptions options)
+    : bin_(postgres_bin()), data_(dir_ / "data"), user_(postgres_user()) {
+  give_to(user_, dir_.path());
+  static const DataTemplate made(bin_, user_);
+  run_as(user_, {"cp", "-a", made.path().string(), data_.string()}, dir_.path());
+  {
+    std::ofstream conf(data_ / "postgresql.auto.conf", std::ios::app);
+    conf << "listen_addresses = '127.0.0.1'\n"
+         << "unix_socket_directories = ''\n"
+         << "max_connections = 200\n"
+         << "max_prepared_transactions = 20\n"
+         << "shared_buffers = '64MB'\n"
+         << "log_line_prefix = '%m [%p] %a '\n"
+         << (options.fsync ? "" : "fsync = off\nfull_page_writes = off\n");
+    for (const auto& line : options.settings) conf << line << '\n';
+  }
+  for (int attempt = 1;; ++attempt) {
+    port_ = free_port();
+    try {
+      start();
+      return;
+    } catch (const std::exception& error) {
+      if (attempt == 3 || !port_was_taken(error)) throw;
+    }
+  }
+}
+
+PostgresServer::~PostgresServer() {
+  try {
+    stop(Stop::immediate);
+  } catch (const std::exception&) {
+    // Process's destructor kills it.
+  }
+}
+
+std::string PostgresServer::url(std::string_view database, std::string_view user) const {
+  return "postgresql://" + std::string(user) + "@127.0.0.1:" + std::to_string(port_) + "/" + std::string(database);
+}
+
+std::string PostgresServer::create_database() {
+  const std::string name = "test_" + std::to_string(++databases_);
+  psql(url(), "CREATE DATABASE " + name);
+  return url(name);
+}
+
+void PostgresServer::stop(Stop mode) {
+  if (!process_) return;
+  if (paused_) resume();
+  process_->kill(mode == Stop::fast ? SIGINT : SIGQUIT);
+  if (!process_->wait(start_timeout)) process_->kill(SIGKILL);
+  process_.reset();
+}
+
+void PostgresServer::start() {
+  if (process_) throw std::logic_error("PostgreSQL runs already");
+  ProcessOptions options;
+  options.user = user_;
+  options.cwd = dir_.path();
+  options.output = dir_ / "log";
+  process_ = std::make_unique<Process>(
+      std::vector<std::string>{(bin_ / "postgres").string(), "-D", data_.string(), "-p", std::to_string(port_)},
+      options);
+  // The postmaster writes its state to the eighth line; a file left by a crash names another pid.
+  const auto ready = [&] {
+    std::istringstream lines(read_file(data_ / "postmaster.pid"));
+    std::string line;
+    for (int number = 1; std::getline(lines, line); ++number) {
+      if (number == 1 && line != std::to_string(process_->pid())) return false;
+      if (number == 8) return line.starts_with("ready");
+    }
+    return false;
+  };
+  const bool started = eventually(start_timeout, [&] { return !process_->running() || ready(); });
+  if (!started || !process_->running()) {
+    process_.reset();
+    throw std::runtime_error("PostgreSQL did not start:\n" + tail(log()));
+  }
+}
+
+std::vector<pid_t> PostgresServer::children() const {
+  std::vector<pid_t> result;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename().string();
+    pid_t pid = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (error != std::errc() || end != name.data() + name.size()) continue;
+    // pid (name) state ppid ...
+    const std::string stat = read_file(entry.path() / "stat");
+    const auto close = stat.rfind(')');
+    if (close == std::string::npos) continue;
+    std::istringstream fields(stat.substr(close + 1));
+    char state = 0;
+    pid_t parent = 0;
+    if (fields >> state >> parent && parent == process_->pid()) result.push_back(pid);
+  }
+  return result;
+}
+
+void PostgresServer::pause() {
+  process_->kill(SIGSTOP);  // first, so that no new session escapes
+  for (const pid_t child : children()) ::kill(child, SIGSTOP);
+  paused_ = true;
+}
+
+void PostgresServer::resume() {
+  for (const pid_t child : children()) ::kill(child, SIGCONT);
+  process_->kill(SIGCONT);
+  paused_ = false;
+}
+
+std::string PostgresServer::psql(const std::string& url, const std::string& sql) const {
+  auto result =
+      run({(bin_ / "psql").string(), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-f", "-"}, {}, sql);
+  if (result.exit_code != 0) throw std::runtime_error("psql: " + result.err);
+  if (result.out.ends_with('\n')) result.out.pop_back();
+  return result.out;
+}
+
+pid_t PostgresServer::pid() const {
+  return process_ ? process_->pid() : -1;
+}
+
+std::string PostgresServer::log() const {
+  return read_file(dir_ / "log");
+}
+
+NatsServer::NatsServer(std::string config, bool jetstream) : config_(std::move(config)), jetstream_(jetstream) {
+  for (int attempt = 1;; ++attempt) {
+    port_ = free_port();
+    try {
+      start();
+      return;
+    } catch (const std::exception& error) {
+      if (attempt == 3 || !port_was_taken(error)) throw;
+    }
+  }
+}
+
+NatsServer::~NatsServer() {
+  try {
+    kill9();
+  } catch (const std::exception&) {
+    // Process's destructor kills it.
+  }
+}
+
+std::string NatsServer::url() const {
+  return "nats://127.0.0.1:" + std::to_string(port_);
+}
+
+void NatsServer::write_config() const {
+  std::ofstream file(dir_ / "nats.conf");
+  file << "host: 127.0.0.1\nport: " << port_ << '\n';
+  if (jetstream_) file << "jetstream { store_dir: \"" << (dir_ / "jetstream").string() << "\" }\n";
+  file << config_ << '\n';
+}
+
+void NatsServer::start() {
+  if (process_) throw std::logic_error("nats-server runs already");
+  write_config();
+  ProcessOptions options;
+  options.cwd = dir_.path();
+  options.output = dir_ / "log";
+  const auto program = find_program("TIDE_TEST_NATS_SERVER", "nats-server", {"/usr/sbin", "/usr/bin"});
+  process_ = std::make_unique<Process>(std::vector<std::string>{program.string(), "-c", (dir_ / "nats.conf").string()},
+                                       options);
+  const bool started = eventually(start_timeout, [&] { return !process_->running() || answers(port_, "INFO {"); });
+  if (!started || !process_->running()) {
+    process_.reset();
+    throw std::runtime_error("nats-server did not start:\n" + tail(log()));
+  }
+}
+
+void NatsServer::start(std::string config) {
+  config_ = std::move(config);
+  start();
+}
+
+void NatsServer::stop() {
+  if (!process_) return;
+  process_->terminate(seconds(20));
+  process_.reset();
+}
+
+void NatsServer::kill9() {
+  if (!process_) return;
+  process_->kill(SIGKILL);
+  process_->wait(start_timeout);
+  process_.reset();
+}
+
+void NatsServer::pause() {
+  process_->kill(SIGSTOP);
+}
+
+void NatsServer::resume() {
+  process_->kill(SIGCONT);
+}
+
+pid_t NatsServer::pid() const {
+  return process_ ? process_->pid() : -1;
+}
+
+std::string NatsServer::log() const {
+  return read_file(dir_ / "log");
+}
+
+}  // namespace tide::test

@@ -1,0 +1,93 @@
+// Private PostgreSQL and NATS servers for tests: loopback, free port, temporary folder, ended with their object.
+// Threads: each object belongs to one thread, and that thread must outlive it (see process.hpp).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "process.hpp"
+
+namespace tide::test {
+
+enum class Stop {
+  fast,       // checkpoint, then exit
+  immediate,  // as after a crash: recovery at the next start
+};
+
+struct PostgresOptions {
+  std::vector<std::string> settings = {};  // lines of postgresql.conf, e.g. "wal_level = logical"
+  bool fsync = false;
+};
+
+// One PostgreSQL cluster with trust authentication. Runs as the user `postgres` (or `nobody`) when the test is root.
+class PostgresServer {
+ public:
+  explicit PostgresServer(PostgresOptions options = {});  // returns when it accepts queries
+  ~PostgresServer();
+
+  std::string url(std::string_view database = "postgres", std::string_view user = "postgres") const;
+  std::string create_database();  // a fresh one with a unique name; returns its URL
+
+  void stop(Stop mode = Stop::fast);
+  void start();  // on the same port and data folder
+
+  // Freezes the server and its sessions. A test that is killed meanwhile leaves the frozen sessions behind.
+  void pause();
+  void resume();
+
+  // Runs psql. The rows come unaligned, fields split by '|', lines by '\n', the last line end cut off.
+  // Throws with psql's message when a statement fails.
+  std::string psql(const std::string& url, const std::string& sql) const;
+
+  pid_t pid() const;
+  std::uint16_t port() const { return port_; }
+  const std::filesystem::path& data() const { return data_; }
+  std::string log() const;
+
+ private:
+  std::vector<pid_t> children() const;
+
+  TempDir dir_{"tide-test-pg"};
+  std::filesystem::path bin_;
+  std::filesystem::path data_;
+  std::string user_;
+  std::uint16_t port_ = 0;
+  int databases_ = 0;
+  bool paused_ = false;
+  std::unique_ptr<Process> process_;
+};
+
+// One nats-server with JetStream. `config` is appended to its configuration file.
+class NatsServer {
+ public:
+  explicit NatsServer(std::string config = {}, bool jetstream = true);  // returns when it accepts connections
+  ~NatsServer();
+
+  std::string url() const;  // nats://127.0.0.1:PORT
+  std::uint16_t port() const { return port_; }
+
+  void stop();                     // SIGTERM, and waits for its end
+  void kill9();                    // SIGKILL, and waits for its end
+  void start();                    // on the same port and folder
+  void start(std::string config);  // the same with other appended configuration
+  void pause();
+  void resume();
+
+  pid_t pid() const;
+  std::string log() const;
+
+ private:
+  void write_config() const;
+
+  TempDir dir_{"tide-test-nats"};
+  std::string config_;
+  bool jetstream_ = true;
+  std::uint16_t port_ = 0;
+  std::unique_ptr<Process> process_;
+};
+
+}  // namespace tide::test
