@@ -76,13 +76,13 @@ std::string expand_env(std::string_view text, const EnvPolicy& policy, const std
     const std::string name(inner.substr(4));
     if (!policy.allows(name)) {
       problems.push_back(
-          {where, "the environment variable " + name +
+          {where, "the environment variable " + printable(name) +
                       " is not open to pipelines from the database; to allow it, add it to env_allow in the "
                       "[catalog] section of the relay's configuration file"});
     } else if (const auto value = policy.find(name)) {
       out += *value;
     } else {
-      problems.push_back({where, "the environment variable " + name + " is not set"});
+      problems.push_back({where, "the environment variable " + printable(name) + " is not set"});
     }
   }
   return out;

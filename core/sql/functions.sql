@@ -378,13 +378,20 @@ BEGIN
 END
 $$;
 
+-- state: what the pipeline's relay last said of it, as long as a relay holds its lock at all.
 CREATE OR REPLACE VIEW tide.relay_pipelines AS
-  SELECT coalesce(p.name, c.pipeline) AS pipeline, b.name AS outbox, c.consumer_group,
-    CASE WHEN p.name IS NULL THEN 'file' ELSE 'catalog' END AS source,
-    p.enabled, tide.mask(p.config) AS config, c.state, c.last_error, c.last_error_at, c.relay
+  SELECT c.pipeline, b.name AS outbox, c.consumer_group, CASE WHEN p.name IS NULL THEN 'file' ELSE 'catalog' END AS source,
+    p.enabled, tide.mask(p.config) AS config,
+    CASE WHEN l.held THEN c.state WHEN NOT p.enabled THEN 'disabled' WHEN c.state = 'misconfigured' THEN c.state
+      ELSE 'not running' END AS state,
+    CASE WHEN l.held THEN c.relay END AS relay, c.last_error, c.last_error_at
   FROM tide.consumer_offsets c
   JOIN tide.outboxes b USING (outbox_id)
-  LEFT JOIN tide.pipelines p ON p.name = c.pipeline;
+  LEFT JOIN tide.pipelines p ON p.name = c.pipeline
+  CROSS JOIN LATERAL (SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_locks k JOIN pg_catalog.pg_database d ON d.oid = k.database
+    WHERE k.locktype = 'advisory' AND k.classid = 1953064037 AND k.objid = c.offset_id::oid AND k.objsubid = 2
+      AND k.granted AND d.datname = current_database()) AS held) l;
 
 CREATE OR REPLACE VIEW tide.consumer_lag AS
   SELECT c.pipeline, b.name AS outbox, c.consumer_group, tide.offset_lag(c) AS lag, c.last_id, c.committed_at

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "help.hpp"
+#include "tls_record.hpp"
 
 namespace tide::nats {
 namespace {
@@ -77,8 +78,8 @@ bool is_outage(natsStatus status) {
       break;
   }
   if (is_outage(status))
-    throw Error::retry("Connection refused: no server of " + servers + " could be reached (" + describe(status) + "). " +
-                           std::string(help::connection),
+    throw Error::retry("Connection refused: no server of " + servers + " could be reached (" + describe(status) +
+                           "). " + std::string(help::connection),
                        status);
   throw Error::fatal("cannot connect to " + servers + " (" + describe(status) + ")", status);
 }
@@ -141,7 +142,9 @@ natsStatus Connection::attach(void** user_data, void* loop, natsConnection*, nat
 }
 
 // Reading is always of interest, and writing whenever something is buffered: cnats's requests add nothing.
-natsStatus Connection::ignore_interest(void*, bool) { return NATS_OK; }
+natsStatus Connection::ignore_interest(void*, bool) {
+  return NATS_OK;
+}
 
 natsStatus Connection::detach(void* user_data) {
   static_cast<Loop*>(user_data)->fd = -1;
@@ -227,17 +230,19 @@ std::size_t Connection::buffered() const {
 
 void Connection::pump(milliseconds timeout) {
   throw_if_closed();
-  pollfd socket{loop_.fd, POLLIN, 0};
+  pollfd socket{loop_.fd, POLLIN | POLLRDHUP, 0};
   if (buffered() != 0) socket.events |= POLLOUT;
   if (::poll(&socket, 1, static_cast<int>(timeout.count())) <= 0) return;  // nothing yet, or a signal
 
   if ((socket.revents & POLLOUT) != 0) flush();
-  if ((socket.revents & (POLLIN | POLLHUP | POLLERR)) != 0) natsConnection_ProcessReadEvent(connection_.get());
+  const bool ended = (socket.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+  const bool readable = (socket.revents & POLLIN) != 0 && whole_record_arrived(loop_.fd);
+  if (ended || readable) natsConnection_ProcessReadEvent(connection_.get());
   throw_if_closed();
   if (const std::string refused = denial(); !refused.empty() && refused != forgiven_denial_)
-    throw Error::fatal("Authorization violation: " + server_ + " answered \"" + refused + "\". " +
-                           std::string(help::authorization),
-                       NATS_NOT_PERMITTED);
+    throw Error::fatal(
+        "Authorization violation: " + server_ + " answered \"" + refused + "\". " + std::string(help::authorization),
+        NATS_NOT_PERMITTED);
 }
 
 Reply Connection::next_reply() {

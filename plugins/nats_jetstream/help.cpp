@@ -27,8 +27,10 @@ std::string suggested_subjects(std::string_view subject_filter) {
 
 std::string create_stream(std::string_view stream, std::string_view subject_filter) {
   const std::string name = stream.empty() ? suggested_name(subject_filter) : std::string(stream);
-  return "Create the JetStream stream: nats stream add " + name + " --subjects \"" + suggested_subjects(subject_filter) +
-         "\", or set the `stream` parameter to match an existing stream, and verify that JetStream is enabled on the NATS "
+  return "Create the JetStream stream: nats stream add " + name + " --subjects \"" +
+         suggested_subjects(subject_filter) +
+         "\", or set the `stream` parameter to match an existing stream, and verify that JetStream is enabled on the "
+         "NATS "
          "server (`jetstream: enabled` in its configuration).";
 }
 

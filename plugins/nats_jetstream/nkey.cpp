@@ -25,8 +25,9 @@ using RawSeed = std::array<unsigned char, 2 + key_size + crc_size>;
 using RawPublicKey = std::array<unsigned char, 1 + key_size + crc_size>;
 
 [[noreturn]] void refuse() {
-  throw Error::fatal("nkey_seed is not the seed of an NKey user: it has 58 characters and starts with SU. "
-                     "Create a pair with: nk -gen user -pubout");
+  throw Error::fatal(
+      "nkey_seed is not the seed of an NKey user: it has 58 characters and starts with SU. "
+      "Create a pair with: nk -gen user -pubout");
 }
 
 // CRC-16/XMODEM

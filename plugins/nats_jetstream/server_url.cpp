@@ -20,9 +20,10 @@ std::string_view trimmed(std::string_view text) {
 
 // Says nothing of the URL itself: with a stray ',' or '@' any part of it can be a password.
 [[noreturn]] void refuse(const std::string& why) {
-  throw Error::fatal("url is not valid: " + why +
-                     ". Expected nats://host:4222 or tls://host:4222, several separated by commas; a special character in "
-                     "user info is written as %XX");
+  throw Error::fatal(
+      "url is not valid: " + why +
+      ". Expected nats://host:4222 or tls://host:4222, several separated by commas; a special character in "
+      "user info is written as %XX");
 }
 
 std::string percent_decoded(std::string_view text) {

@@ -5,6 +5,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 
 #include "help.hpp"
 #include "nkey.hpp"
@@ -18,6 +20,17 @@ void require_readable(const std::string& path, const std::string& option, std::s
   if (::access(path.c_str(), R_OK) != 0)
     throw Error::fatal("cannot read " + option + " '" + path + "': " + std::strerror(errno) + ". " +
                        std::string(advice));
+}
+
+// cnats would report a file without a seed only when the server asks, and then as if the server had refused.
+void require_credentials(const std::string& path) {
+  require_readable(path, "credentials_file", help::authorization);
+  std::ifstream file(path);
+  const std::string content(std::istreambuf_iterator<char>(file), {});
+  for (const auto* part : {"BEGIN NATS USER JWT", "BEGIN USER NKEY SEED"})
+    if (content.find(part) == std::string::npos)
+      throw Error::fatal("credentials_file '" + path + "' has no section \"" + part +
+                         "\". It must be a file as `nsc generate creds` writes it.");
 }
 
 Authentication from_user_info(const ServerUrl& url) {
@@ -38,7 +51,7 @@ Authentication authentication_of(const Config& config, const std::vector<ServerU
   const auto text = [&](std::string_view option) { return std::string(config.text(option)); };
 
   if (auto path = text("credentials_file"); !path.empty()) {
-    require_readable(path, "credentials_file", help::authorization);
+    require_credentials(path);
     choose(CredentialsFile{std::move(path)}, "credentials_file");
   }
   if (auto seed = text("nkey_seed"); !seed.empty()) {

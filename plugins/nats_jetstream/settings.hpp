@@ -13,9 +13,8 @@
 namespace tide::nats {
 
 // In the order of the user's reference. sink_type and batch_size belong to the relay.
-inline constexpr std::array options{
-    string_option("url",
-                  "NATS server URL(s). Comma-separated for clusters: `nats://host1:4222,nats://host2:4222`",
+inline constexpr std::array option_table{
+    string_option("url", "NATS server URL(s). Comma-separated for clusters: `nats://host1:4222,nats://host2:4222`",
                   TIDE_OPTION_REQUIRED),
     string_option("subject", "Target subject. Supports templates: `{stream_table}`, `{op}`, `{outbox_id}`",
                   TIDE_OPTION_REQUIRED | TIDE_OPTION_TEMPLATE),

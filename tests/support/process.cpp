@@ -18,10 +18,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <random>
+#include <sstream>
 #include <system_error>
 #include <utility>
-
-extern char** environ;
 
 namespace tide::test {
 namespace {
@@ -225,8 +224,8 @@ Process::Process(std::vector<std::string> argv, ProcessOptions options) : name_(
   if (capture || options.input) {
     reader_ = std::jthread([this, out_fd = capture ? out->read.release() : -1,
                             err_fd = capture ? err->read.release() : -1, in_fd = in ? in->write.release() : -1,
-                            input = options.input.value_or("")](std::stop_token stop) mutable {
-      read_streams(std::move(stop), out_fd, err_fd, in_fd, std::move(input));
+                            input = options.input.value_or("")](const std::stop_token& stop) mutable {
+      read_streams(stop, out_fd, err_fd, in_fd, std::move(input));
     });
   } else {
     closed_ = true;
@@ -240,7 +239,7 @@ Process::~Process() {
   ::close(pidfd_);
 }
 
-void Process::read_streams(std::stop_token stop, int out_fd, int err_fd, int in_fd, std::string input) {
+void Process::read_streams(const std::stop_token& stop, int out_fd, int err_fd, int in_fd, std::string input) {
   // A child that closed its standard input must not end the test.
   sigset_t pipe_signal;
   ::sigemptyset(&pipe_signal);
@@ -357,24 +356,26 @@ RunResult run(const std::vector<std::string>& argv, const Environment& env, cons
   return {*code, process.out(), process.err()};
 }
 
-std::filesystem::path find_program(const char* variable, std::string_view name,
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+std::filesystem::path find_program(const char* name_variable, std::string_view name,
                                    const std::vector<std::filesystem::path>& folders) {
   const auto executable = [](const std::filesystem::path& file) { return ::access(file.c_str(), X_OK) == 0; };
-  if (const char* file = std::getenv(variable); file != nullptr && *file != '\0') {
+  if (const auto file = variable(name_variable); !file.empty()) {
     if (executable(file)) return file;
-    throw std::runtime_error(std::string(variable) + "=" + file + " is not an executable file");
+    throw std::runtime_error(std::string(name_variable) + "=" + file + " is not an executable file");
   }
-  std::string_view path = std::getenv("PATH") != nullptr ? std::getenv("PATH") : "";
-  while (!path.empty()) {
-    const auto colon = path.find(':');
-    const auto file = std::filesystem::path(path.substr(0, colon)) / name;
-    if (executable(file)) return file;
-    path = colon == std::string_view::npos ? "" : path.substr(colon + 1);
-  }
-  for (const auto& folder : folders) {
+  std::vector<std::filesystem::path> places;
+  std::istringstream path(variable("PATH"));
+  for (std::string folder; std::getline(path, folder, ':');) places.emplace_back(folder);
+  places.insert(places.end(), folders.begin(), folders.end());
+  for (const auto& folder : places) {
     if (executable(folder / name)) return folder / name;
   }
-  throw std::runtime_error("found no " + std::string(name) + ": run packaging/setup-debian, or set " + variable);
+  throw std::runtime_error("found no " + std::string(name) + ": run packaging/setup-debian, or set " + name_variable);
 }
 
 }  // namespace tide::test

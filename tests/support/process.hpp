@@ -92,7 +92,7 @@ class Process {
   bool wait_for_output(std::string_view text, milliseconds timeout);
 
  private:
-  void read_streams(std::stop_token stop, int out_fd, int err_fd, int in_fd, std::string input);
+  void read_streams(const std::stop_token& stop, int out_fd, int err_fd, int in_fd, std::string input);
 
   std::string name_;
   pid_t pid_ = -1;
@@ -117,9 +117,12 @@ struct RunResult {
 RunResult run(const std::vector<std::string>& argv, const Environment& env = {}, const std::string& input = {},
               milliseconds timeout = std::chrono::seconds(120));
 
+// An environment variable's value, empty when it is not set.
+std::string variable(const char* name);
+
 // Finds an executable: the file that the environment variable names, else `name` in PATH, else in `folders`.
 // Throws with what to install or set when there is none.
-std::filesystem::path find_program(const char* variable, std::string_view name,
+std::filesystem::path find_program(const char* name_variable, std::string_view name,
                                    const std::vector<std::filesystem::path>& folders);
 
 }  // namespace tide::test

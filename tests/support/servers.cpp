@@ -35,7 +35,7 @@ std::string tail(const std::string& text) {
 }
 
 fs::path postgres_bin() {
-  if (const char* bin = std::getenv("TIDE_TEST_PG_BIN"); bin != nullptr && *bin != '\0') return bin;
+  if (const auto bin = variable("TIDE_TEST_PG_BIN"); !bin.empty()) return bin;
   std::vector<std::pair<int, fs::path>> versions;
   std::error_code none;
   for (const auto& entry : fs::directory_iterator("/usr/lib/postgresql", none)) {
@@ -111,7 +111,7 @@ bool answers(std::uint16_t port, std::string_view greeting) {
 
 }  // namespace
 
-PostgresServer::PostgresServer(PostgresOptions options)
+PostgresServer::PostgresServer(const PostgresOptions& options)
     : bin_(postgres_bin()), data_(dir_ / "data"), user_(postgres_user()) {
   give_to(user_, dir_.path());
   static const DataTemplate made(bin_, user_);

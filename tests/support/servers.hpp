@@ -26,7 +26,7 @@ struct PostgresOptions {
 // One PostgreSQL cluster with trust authentication. Runs as the user `postgres` (or `nobody`) when the test is root.
 class PostgresServer {
  public:
-  explicit PostgresServer(PostgresOptions options = {});  // returns when it accepts queries
+  explicit PostgresServer(const PostgresOptions& options = {});  // returns when it accepts queries
   ~PostgresServer();
 
   std::string url(std::string_view database = "postgres", std::string_view user = "postgres") const;

@@ -42,7 +42,9 @@ inline std::string_view view(tide_str text) {
   return text.size == 0 ? std::string_view{} : std::string_view{text.data, static_cast<std::size_t>(text.size)};
 }
 
-inline tide_str str(std::string_view text) { return {text.data(), text.size()}; }
+inline tide_str str(std::string_view text) {
+  return {text.data(), text.size()};
+}
 
 // Ends a call, and with it the instance: retry for an outage, fatal for wrong configuration or rights. The text says
 // what was tried, on what, what the server said and what to do next.
@@ -237,11 +239,11 @@ struct SinkInfo {
 
 template <class S>
 concept Sink = std::constructible_from<S, Host, const Config&> &&
-               requires(S sink, const Batch& batch, Results& results, std::chrono::milliseconds time) {
-                 { S::info } -> std::convertible_to<const SinkInfo&>;
-                 { sink.publish(batch) } -> std::same_as<std::size_t>;
-                 { sink.ack(results, time) } -> std::same_as<void>;
-               };
+    requires(S sink, const Batch& batch, Results& results, std::chrono::milliseconds time) {
+  { S::info } -> std::convertible_to<const SinkInfo&>;
+  { sink.publish(batch) } -> std::same_as<std::size_t>;
+  { sink.ack(results, time) } -> std::same_as<void>;
+};
 
 namespace detail {
 
@@ -323,7 +325,7 @@ struct Thunks {
         Instance<S>* self;
         ~Free() { delete self; }
       } free{self};
-      if constexpr (requires(S& sink) { sink.close(std::chrono::milliseconds(0)); })
+      if constexpr (requires(S & sink) { sink.close(std::chrono::milliseconds(0)); })
         self->sink.close(std::chrono::milliseconds(deadline_ms));
     });
   }
@@ -348,10 +350,10 @@ struct Thunks {
 }  // namespace tide
 
 // Exports the class as the plugin of this shared object. Once, in one source file, outside every namespace.
-#define TIDE_EXPORT_SINK(Class)                                             \
-  extern "C" TIDE_SINK_EXPORT const tide_sink* tide_sink_v1(void) {         \
-    static_assert(tide::Sink<Class>, #Class " is not a tide::Sink");        \
-    return &tide::detail::Thunks<Class>::descriptor;                        \
+#define TIDE_EXPORT_SINK(Class)                                      \
+  extern "C" TIDE_SINK_EXPORT const tide_sink* tide_sink_v1(void) {  \
+    static_assert(tide::Sink<Class>, #Class " is not a tide::Sink"); \
+    return &tide::detail::Thunks<Class>::descriptor;                 \
   }
 
 #endif

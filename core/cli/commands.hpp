@@ -1,0 +1,41 @@
+// The program's commands, each from its options to its exit code. One thread.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "config/config_file.hpp"
+
+namespace tide::cli {
+
+// Exit codes.
+inline constexpr int kDone = 0;
+inline constexpr int kFailed = 1;  // while running
+inline constexpr int kUsage = 2;   // usage or configuration
+
+inline constexpr const char* kDefaultConfig = "/etc/tide-relay/tide-relay.toml";
+
+// What every command may be given.
+struct Options {
+  std::string config_file;   // empty: the default one, if it is there
+  std::string postgres_url;  // empty: the file's
+  bool once = false;
+  bool connect = false;
+  bool json = false;
+  std::string plugin;  // a plugin's id, a sink type or a file
+};
+
+int init(const Options& options);
+int run(const Options& options);
+int check(const Options& options);
+int status(const Options& options);
+int list_plugins(const Options& options);
+int plugin_info(const Options& options);
+
+// Shared by them.
+FileConfig load(const Options& options);  // throws ConfigError
+std::string postgres_url(const Options& options, const FileConfig& config);  // throws ConfigError
+std::vector<std::filesystem::path> plugin_folders(const FileConfig& config);
+
+}  // namespace tide::cli

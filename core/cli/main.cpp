@@ -1,0 +1,85 @@
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <iostream>
+
+#include "base/error.hpp"
+#include "cli/commands.hpp"
+
+int main(int argc, char** argv) {
+  namespace cli = tide::cli;
+  cli::Options options;
+  CLI::App app{
+      "Tide Relay moves events from a PostgreSQL outbox to message brokers: once, in order, at once.\n"
+      "An application calls tide.outbox_publish() in its own transaction; the relay delivers what was committed."};
+  app.name("tide-relay");
+  app.set_version_flag("--version", TIDE_VERSION);
+  app.require_subcommand(1);
+  app.footer(
+      "A first run:\n"
+      "  tide-relay init --postgres-url postgresql://localhost/shop\n"
+      "  psql postgresql://localhost/shop\n"
+      "    SELECT tide.outbox_create('orders');\n"
+      "    SELECT tide.relay_set_outbox('orders-to-nats', 'orders', 'nats-relay', '{\"sink_type\": \"nats\",\n"
+      "      \"url\": \"nats://localhost:4222\", \"subject\": \"orders.{op}\"}');\n"
+      "    SELECT tide.relay_enable('orders-to-nats');\n"
+      "  tide-relay run --postgres-url postgresql://localhost/shop\n"
+      "\n"
+      "Exit codes: 0 done, 1 failed while running, 2 usage or configuration.");
+
+  int (*command)(const cli::Options&) = nullptr;
+  const auto add = [&](CLI::App& parent, const char* name, const char* help, int (*what)(const cli::Options&)) {
+    auto* sub = parent.add_subcommand(name, help);
+    if (what != nullptr) sub->callback([&command, what] { command = what; });
+    return sub;
+  };
+  const auto config = [&](CLI::App* sub) {
+    sub->add_option("--config", options.config_file, std::string("Configuration file (default: ") + cli::kDefaultConfig + ")");
+  };
+  const auto postgres = [&](CLI::App* sub) {
+    sub->add_option("--postgres-url", options.postgres_url,
+                    "PostgreSQL, as postgresql://user@host:port/database; goes before the file's [postgres] url");
+  };
+
+  auto* init = add(app, "init", "Install or upgrade the schema tide; safe to run again", cli::init);
+  config(init), postgres(init);
+
+  auto* run = add(app, "run", "Deliver events until SIGTERM or Ctrl-C", cli::run);
+  config(run), postgres(run);
+  run->add_flag("--once", options.once, "Deliver what is committed now, then exit");
+
+  auto* check = add(app, "check", "Validate the configuration without delivering anything", cli::check);
+  config(check), postgres(check);
+  check->add_flag("--connect", options.connect,
+                  "Also reach PostgreSQL and every sink, and check the pipelines set in the database");
+
+  auto* status = add(app, "status", "Show pipelines, their lag and their last error", cli::status);
+  config(status), postgres(status);
+  status->add_flag("--json", options.json, "As JSON, for programs");
+
+  auto* plugins = add(app, "plugins", "Show the sink plugins and their options", nullptr);
+  config(plugins);
+  plugins->require_subcommand(0, 1);
+  plugins->callback([&] {
+    if (command == nullptr) command = cli::list_plugins;
+  });
+  add(*plugins, "list", "The plugins that are installed", cli::list_plugins);
+  add(*plugins, "info", "A plugin's options, as a table", cli::plugin_info)
+      ->add_option("NAME", options.plugin, "A plugin's id or sink type, such as nats")
+      ->required();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? cli::kDone : cli::kUsage;
+  }
+  std::signal(SIGPIPE, SIG_IGN);  // a broken connection is an error of that connection, not the end of the program
+  try {
+    return command(options);
+  } catch (const tide::ConfigError& e) {
+    std::cerr << e.what() << '\n';
+    return cli::kUsage;
+  } catch (const std::exception& e) {
+    std::cerr << "tide-relay: " << e.what() << '\n';
+    return cli::kFailed;
+  }
+}

@@ -1,0 +1,45 @@
+#include <cstdlib>
+#include <system_error>
+
+#include "base/error.hpp"
+#include "cli/commands.hpp"
+
+namespace tide::cli {
+
+namespace fs = std::filesystem;
+
+FileConfig load(const Options& options) {
+  if (!options.config_file.empty()) return load_config(options.config_file);
+  std::error_code error;
+  if (fs::exists(kDefaultConfig, error)) return load_config(kDefaultConfig);
+  return {};
+}
+
+std::string postgres_url(const Options& options, const FileConfig& config) {
+  if (!options.postgres_url.empty()) return options.postgres_url;
+  if (!config.postgres.url.empty()) return config.postgres.url;
+  throw ConfigError({{"", std::string("no PostgreSQL was named: give --postgres-url postgresql://user@host/database, or "
+                                      "set url under [postgres] in ") +
+                              (options.config_file.empty() ? kDefaultConfig : options.config_file)}});
+}
+
+std::vector<fs::path> plugin_folders(const FileConfig& config) {
+  std::vector<fs::path> folders;
+  if (const char* path = std::getenv("TIDE_RELAY_PLUGIN_PATH"); path != nullptr && *path != '\0') {
+    std::string_view rest = path;
+    while (true) {
+      const auto end = rest.find(':');
+      if (!rest.substr(0, end).empty()) folders.emplace_back(rest.substr(0, end));
+      if (end == std::string_view::npos) return folders;
+      rest.remove_prefix(end + 1);
+    }
+  }
+  for (const auto& path : config.plugins.path) folders.emplace_back(path);
+  // An installed tree finds its own plugins, wherever it was installed to.
+  std::error_code error;
+  const auto program = fs::read_symlink("/proc/self/exe", error);
+  folders.push_back((program.parent_path() / fs::path(TIDE_SINK_DIR).lexically_relative(TIDE_BIN_DIR)).lexically_normal());
+  return folders;
+}
+
+}  // namespace tide::cli

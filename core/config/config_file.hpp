@@ -1,0 +1,46 @@
+// Reads the relay's configuration file (TOML). Pure functions (but for the file and the environment); any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/env.hpp"
+#include "config/pipeline_spec.hpp"
+
+namespace tide {
+
+struct PostgresSection {
+  std::string url;  // empty: not in the file
+  int connections = 8;
+};
+
+struct CatalogSection {
+  bool enabled = true;  // run the pipelines of tide.relay_set_outbox too
+  std::vector<std::string> env_allow = {"NATS_*", "TIDE_*"};
+  std::string data_dir = "/var/lib/tide-relay";
+};
+
+struct PluginsSection {
+  std::vector<std::string> path;
+};
+
+struct LogSection {
+  std::string level = "info";   // debug, info, warn or error
+  std::string format = "text";  // text or json
+};
+
+struct FileConfig {
+  PostgresSection postgres;
+  CatalogSection catalog;
+  PluginsSection plugins;
+  LogSection log;
+  std::vector<PipelineSpec> pipelines;  // in the order written; disabled ones too
+};
+
+// Both throw ConfigError, which tells every problem with its file and line. ${env:NAME} is expanded in every string but
+// those of the sink tables, whose turn comes in validate() of sink_config.hpp.
+FileConfig load_config(const std::string& path, const EnvPolicy& env = EnvPolicy::any());
+FileConfig parse_config(std::string_view text, const std::string& file, const EnvPolicy& env = EnvPolicy::any());
+
+}  // namespace tide

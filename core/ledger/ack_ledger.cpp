@@ -1,0 +1,84 @@
+#include "ledger/ack_ledger.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace tide {
+
+std::uint64_t AckLedger::add(std::shared_ptr<const Page> page) {
+  const auto first = next_token();
+  bytes_ += page->bytes;
+  states_.insert(states_.end(), page->events.size(), State{});
+  pages_.push_back({std::move(page), first});
+  return first;
+}
+
+const AckLedger::Entry& AckLedger::entry_of(std::uint64_t token) const {
+  const auto after = std::upper_bound(pages_.begin(), pages_.end(), token,
+                                      [](std::uint64_t t, const Entry& entry) { return t < entry.first; });
+  return *std::prev(after);
+}
+
+const Event& AckLedger::event(std::uint64_t token) const {
+  const auto& entry = entry_of(token);
+  return entry.page->events[token - entry.first];
+}
+
+bool AckLedger::settled(std::uint64_t token) const { return token < first_ || states_[token - first_].settled; }
+
+bool AckLedger::settle(std::uint64_t token, std::uint64_t sink_position) {
+  if (token >= next_token() || settled(token)) return false;
+  states_[token - first_] = {true, sink_position};
+  return true;
+}
+
+bool AckLedger::stored(std::uint64_t token, std::uint64_t sink_position) { return settle(token, sink_position); }
+
+bool AckLedger::rejected(std::uint64_t token, std::string subject, std::string error) {
+  if (!settle(token, 0)) return false;
+  const auto& e = event(token);
+  dead_letters_[token] = {e.id,
+                          e.created_at_us,
+                          std::string(e.stream_table),
+                          std::string(e.op),
+                          std::string(e.key),
+                          std::string(e.headers),
+                          std::string(e.payload),
+                          std::move(subject),
+                          std::move(error)};
+  return true;
+}
+
+std::optional<Acknowledged> AckLedger::acknowledge() {
+  std::optional<Position> reached;
+  const auto open = std::find_if(states_.begin(), states_.end(), [](const State& s) { return !s.settled; });
+  const auto end = first_ + static_cast<std::uint64_t>(open - states_.begin());  // the first token that is not settled
+  while (!pages_.empty()) {
+    const auto& [page, first] = pages_.front();
+    if (first + page->events.size() > end) {
+      if (end > first && end > first_) reached = page->after(end - first - 1);
+      break;
+    }
+    reached = page->end;
+    bytes_ -= page->bytes;
+    pages_.pop_front();
+  }
+  if (!reached) return std::nullopt;
+
+  for (auto it = states_.begin(); it != open; ++it) sink_position_ = std::max(sink_position_, it->sink_position);
+  states_.erase(states_.begin(), open);
+  first_ = end;
+  // An event beyond the gap may stand before one within it, where the latter was sent again. Whoever looks for it
+  // after sink_position must find it.
+  auto sink_position = sink_position_;
+  for (const auto& s : states_) {
+    if (s.sink_position != 0) sink_position = std::min(sink_position, s.sink_position - 1);
+  }
+  std::vector<DeadLetter> letters;
+  const auto kept = dead_letters_.lower_bound(end);
+  for (auto it = dead_letters_.begin(); it != kept; ++it) letters.push_back(std::move(it->second));
+  dead_letters_.erase(dead_letters_.begin(), kept);
+  return Acknowledged(std::move(*reached), sink_position, std::move(letters));
+}
+
+}  // namespace tide

@@ -1,0 +1,58 @@
+// Keeps every event from the moment it is read until its offset may be committed: which are settled (stored, or
+// rejected to the dead letters), and how far they are settled without a gap. One thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/acknowledged.hpp"
+#include "base/page.hpp"
+
+namespace tide {
+
+class AckLedger {
+ public:
+  // Takes a page that was read; its events get the tokens first, first + 1, …, and the first is returned. Tokens
+  // start at 1 and never come again. A page without events may still move the position.
+  std::uint64_t add(std::shared_ptr<const Page> page);
+
+  // The event is settled. False, and no effect, if the token is unknown or settled already.
+  bool stored(std::uint64_t token, std::uint64_t sink_position);
+  bool rejected(std::uint64_t token, std::string subject, std::string error);
+
+  [[nodiscard]] const Event& event(std::uint64_t token) const;  // token: not yet taken by acknowledge()
+  [[nodiscard]] bool settled(std::uint64_t token) const;
+  [[nodiscard]] std::uint64_t first_token() const { return first_; }  // the oldest that is kept
+  [[nodiscard]] std::uint64_t next_token() const { return first_ + states_.size(); }
+  [[nodiscard]] bool empty() const { return states_.empty(); }
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }  // what the kept pages' texts take
+
+  // The progress since the last call, over the settled prefix; nullopt if there was none. Forgets what it covers.
+  std::optional<Acknowledged> acknowledge();
+
+ private:
+  struct Entry {
+    std::shared_ptr<const Page> page;
+    std::uint64_t first = 0;  // token of the page's first event
+  };
+  struct State {
+    bool settled = false;
+    std::uint64_t sink_position = 0;  // where the sink keeps it; 0: nowhere, or it does not count
+  };
+
+  [[nodiscard]] const Entry& entry_of(std::uint64_t token) const;
+  bool settle(std::uint64_t token, std::uint64_t sink_position);
+
+  std::deque<Entry> pages_;
+  std::deque<State> states_;
+  std::uint64_t first_ = 1;
+  std::size_t bytes_ = 0;
+  std::map<std::uint64_t, DeadLetter> dead_letters_;
+  std::uint64_t sink_position_ = 0;  // the greatest of what was acknowledged
+};
+
+}  // namespace tide

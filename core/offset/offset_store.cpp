@@ -1,0 +1,113 @@
+#include "offset/offset_store.hpp"
+
+#include <unistd.h>
+
+#include <array>
+
+namespace tide {
+
+namespace {
+
+// The first of the two keys of every advisory lock of this program ("tide" in ASCII); the second is the offset_id.
+constexpr const char* kLockClass = "1953064037";
+
+std::string host_and_pid() {
+  std::array<char, 256> name{};
+  ::gethostname(name.data(), name.size() - 1);
+  return std::string(name.data()) + ':' + std::to_string(::getpid());
+}
+
+}  // namespace
+
+OffsetStore::OffsetStore(const pg::Settings& settings) : session_(settings), relay_(host_and_pid()) {
+  // An offset that is lost in a crash of the server is found again by delivering the same events again, which the sink
+  // recognises; waiting for the disk each time would buy nothing. A stuck row must not hold up the other pipelines.
+  session_.query("SET synchronous_commit = off; SET lock_timeout = '2s'");
+}
+
+std::optional<OffsetStore::Owned> OffsetStore::acquire(const std::string& pipeline, const std::string& outbox,
+                                                       const std::string& group, const std::string& start) {
+  const std::lock_guard lock(mutex_);
+  const auto claimed = session_.query("SELECT tide.relay_claim($1, $2, $3, $4)", {pipeline, outbox, group, start});
+  const auto id = std::string(claimed.at(0, 0));
+  if (session_.query("SELECT pg_try_advisory_lock(" + std::string(kLockClass) + ", " + id + ")").at(0, 0) != "t") {
+    return std::nullopt;
+  }
+  const auto row = session_.query(
+      "UPDATE tide.consumer_offsets SET relay = $2 WHERE offset_id = $1 RETURNING offset_id, outbox_id, last_id,"
+      " snapshot, next_xid, late_snapshot, late_next_xid, late_id, sink_position",
+      {id, relay_});
+  if (row.empty()) return std::nullopt;  // deleted in between
+  Owned owned;
+  owned.offset_id = row.integer(0, 0);
+  owned.outbox_id = row.integer(0, 1);
+  owned.position.last_id = row.integer(0, 2);
+  owned.position.snapshot = row.at(0, 3);
+  owned.position.next_xid = row.integer(0, 4);
+  if (!row.is_null(0, 5)) {
+    owned.position.late = Position::Late{std::string(row.at(0, 5)), row.integer(0, 6), row.integer(0, 7)};
+  }
+  owned.sink_position = static_cast<std::uint64_t>(row.integer(0, 8));
+  return owned;
+}
+
+void OffsetStore::release(std::int64_t offset_id) {
+  const std::lock_guard lock(mutex_);
+  session_.query("SELECT pg_advisory_unlock(" + std::string(kLockClass) + ", " + std::to_string(offset_id) + ")");
+}
+
+void OffsetStore::commit(std::int64_t offset_id, const Acknowledged& progress) {
+  const auto& p = progress.position();
+  std::vector<pg::Param> params = {std::to_string(offset_id),
+                                   std::to_string(p.last_id),
+                                   p.snapshot,
+                                   std::to_string(p.next_xid),
+                                   std::nullopt,
+                                   std::nullopt,
+                                   std::nullopt,
+                                   std::to_string(progress.sink_position())};
+  if (p.late) {
+    params[4] = p.late->snapshot;
+    params[5] = std::to_string(p.late->next_xid);
+    params[6] = std::to_string(p.late->last_id);
+  }
+  const std::lock_guard lock(mutex_);
+  const bool with_letters = !progress.dead_letters().empty();
+  if (with_letters) session_.begin();
+  try {
+    for (const auto& d : progress.dead_letters()) {
+      session_.query(
+          "INSERT INTO tide.dead_letter_messages (pipeline, outbox, consumer_group, outbox_id, created_at, stream_table,"
+          " op, dedup_key, headers, payload, subject, error)"
+          " SELECT c.pipeline, b.name, c.consumer_group, $2::bigint, to_timestamp($3::bigint / 1000000.0), $4, $5, $6,"
+          " $7::jsonb, $8::jsonb, $9, $10 FROM tide.consumer_offsets c JOIN tide.outboxes b USING (outbox_id) WHERE c.offset_id = $1",
+          {params[0], std::to_string(d.outbox_id), std::to_string(d.created_at_us), d.stream_table, d.op, d.key,
+           d.headers.empty() ? pg::Param() : d.headers, d.payload, d.subject.empty() ? pg::Param() : d.subject,
+           d.error});
+    }
+    session_.query_prepared("commit_offset",
+                            "UPDATE tide.consumer_offsets SET last_id = $2, snapshot = $3, next_xid = $4,"
+                            " late_snapshot = $5, late_next_xid = $6, late_id = $7, sink_position = $8,"
+                            " committed_at = now() WHERE offset_id = $1",
+                            params);
+    if (with_letters) session_.commit();
+  } catch (...) {
+    if (with_letters) session_.rollback();
+    throw;
+  }
+}
+
+void OffsetStore::note(std::int64_t offset_id, const std::string& state, const std::string& error) {
+  const std::lock_guard lock(mutex_);
+  session_.query(
+      "UPDATE tide.consumer_offsets SET state = $2, last_error = coalesce($3, last_error),"
+      " last_error_at = CASE WHEN $3::text IS NULL THEN last_error_at ELSE now() END WHERE offset_id = $1",
+      {std::to_string(offset_id), state, error.empty() ? pg::Param() : error});
+}
+
+void OffsetStore::check() {
+  const std::lock_guard lock(mutex_);
+  session_.query("SELECT");
+}
+
+}  // namespace tide

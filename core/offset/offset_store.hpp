@@ -1,0 +1,49 @@
+// The session that owns pipelines: it holds their advisory locks and commits their offsets, so that a relay that lost
+// a lock has no way to commit. Any thread; calls take turns.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/acknowledged.hpp"
+#include "base/postgres.hpp"
+
+namespace tide {
+
+class OffsetStore {
+ public:
+  explicit OffsetStore(const pg::Settings& settings);  // connects; throws pg::ConnectionLost
+
+  // An offset whose lock this session holds now.
+  struct Owned {
+    std::int64_t offset_id = 0;
+    std::int64_t outbox_id = 0;
+    Position position;
+    std::uint64_t sink_position = 0;
+  };
+  // Takes the pipeline's lock and reads its offset; nullopt while another relay has it.
+  // Throws pg::SqlError where the offset can't be had at all (no such outbox, another pipeline's group).
+  std::optional<Owned> acquire(const std::string& pipeline, const std::string& outbox, const std::string& group,
+                               const std::string& start);
+  void release(std::int64_t offset_id);
+
+  // Moves the offset, and stores the dead letters with it in one transaction. Throws pg::ConnectionLost when the
+  // session, and every lock with it, is gone.
+  void commit(std::int64_t offset_id, const Acknowledged& progress);
+
+  // Tells what the pipeline is doing, for people: "running", "waiting", "stopped", … and why.
+  void note(std::int64_t offset_id, const std::string& state, const std::string& error);
+
+  // Whether the session still answers.
+  void check();
+
+ private:
+  std::mutex mutex_;
+  pg::Session session_;
+  const std::string relay_;
+};
+
+}  // namespace tide

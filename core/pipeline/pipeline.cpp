@@ -1,0 +1,356 @@
+#include "pipeline/pipeline.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.hpp"
+
+namespace tide {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::uint64_t kWindow = 16384;          // events that are kept until their offset is committed
+constexpr std::size_t kWindowBytes = 64u << 20;   // and what their texts may take
+constexpr milliseconds kCommitEvery{100};
+constexpr milliseconds kPollAsked{1000};  // covers a wake-up that was missed
+constexpr milliseconds kPollBusy{1};
+constexpr milliseconds kAckWait{5};
+constexpr milliseconds kConnectDeadline{5000};
+constexpr milliseconds kDrainDeadline{5000};
+constexpr int kOnceTries = 5;
+
+// Publishers are asked to notify while fewer events a second come, and no longer above: a NOTIFY takes a lock of the
+// whole cluster at commit, and under load every poll finds something anyway.
+constexpr double kAskBelow = 1000;
+constexpr double kWithdrawAbove = 2000;
+constexpr milliseconds kRateWindow{200};
+
+tide_str str(std::string_view text) { return {text.data(), text.size()}; }
+
+}  // namespace
+
+Pipeline::Pipeline(Parts parts)
+    : name_(std::move(parts.name)),
+      config_(std::move(parts.config)),
+      plugin_(std::move(parts.plugin)),
+      source_(std::move(parts.source)),
+      offsets_(*parts.offsets),
+      offset_id_(parts.owned.offset_id),
+      once_(parts.once),
+      renderer_(config_.templates),
+      batcher_(static_cast<std::size_t>(config_.settings.batch_size)),
+      read_to_(parts.owned.position),
+      sink_position_(parts.owned.sink_position),
+      // What an earlier life had in flight is at most a window beyond the offset.
+      first_unsent_(1 + kWindow),
+      backoff_(config_.settings.retry_initial, config_.settings.retry_max),
+      slow_backoff_(seconds(5), seconds(60)) {}
+
+void Pipeline::run(const std::stop_token& stop) {
+  int failures = 0;
+  while (connect(stop)) {
+    milliseconds pause;
+    try {
+      deliver(stop);
+      note("stopped");
+      return;
+    } catch (const SinkDown& e) {
+      if (once_ && ++failures == kOnceTries) throw;
+      pause = backoff_.next();
+      spdlog::warn("pipeline '{}': {}; what was in flight is sent again in {} ms", name_, e.what(), pause.count());
+      note("retrying", e.what());
+    } catch (const SinkFatal& e) {
+      if (once_) throw;
+      pause = slow_backoff_.next();
+      spdlog::error("pipeline '{}': {}; it stands still, next try in {} s", name_, e.what(), pause.count() / 1000);
+      note("failed", e.what());
+    }
+    requeue_everything();
+    sleep_for(pause, stop);
+  }
+  note("stopped");
+}
+
+bool Pipeline::connect(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    milliseconds pause;
+    try {
+      sink_ = std::make_unique<Sink>(plugin_, name_, config_.values, sink_position_, kConnectDeadline);
+      spdlog::info("pipeline '{}': running, from event {} on", name_, read_to_.last_id);
+      note("running");
+      return true;
+    } catch (const SinkDown& e) {
+      if (once_) throw;
+      pause = backoff_.next();
+      spdlog::warn("pipeline '{}': {}; next try in {} ms", name_, e.what(), pause.count());
+      note("retrying", e.what());
+    } catch (const SinkFatal& e) {
+      if (once_) throw;
+      pause = slow_backoff_.next();
+      spdlog::error("pipeline '{}': {}; next try in {} s", name_, e.what(), pause.count() / 1000);
+      note("failed", e.what());
+    }
+    sleep_for(pause, stop);
+  }
+  return false;
+}
+
+void Pipeline::deliver(const std::stop_token& stop) {
+  std::optional<Clock::time_point> drain_until;
+  while (true) {
+    const auto now = Clock::now();
+    if (stop.stop_requested()) {
+      if (!drain_until) drain_until = now + kDrainDeadline;
+      if (in_flight_ == 0 || now >= *drain_until) break;
+    } else {
+      if (may_read()) read();
+      if (retry_.empty() && batcher_.waiting() > 0) publish();
+    }
+    if (in_flight_ > 0 || sink_full_) {
+      pull_acks(batcher_.waiting() > 0 && retry_.empty() && !sink_full_ ? milliseconds(0) : kAckWait);
+    } else if (!retry_.empty()) {
+      send_again(stop);
+    }
+    if (now >= commit_at_ || window_used() > kWindow / 2 || ledger_.bytes() > kWindowBytes / 2) commit();
+    if (!idling()) continue;
+    if (once_) break;
+    idle(stop);
+  }
+  commit();
+  sink_.reset();
+}
+
+bool Pipeline::idling() const {
+  return at_head_ && in_flight_ == 0 && batcher_.waiting() == 0 && retry_.empty();
+}
+
+// ---------------------------------------------------------------------------------------------------- reading
+
+bool Pipeline::may_read() {
+  if (!retry_.empty() || !batcher_.wants_more()) return false;
+  if (window_used() + batcher_.read_limit() > kWindow || ledger_.bytes() > kWindowBytes - Batcher::kPageBytes) {
+    return false;
+  }
+  if (!at_head_) return true;
+  return !once_ && (wakeup_.take() || Clock::now() >= poll_at_);
+}
+
+void Pipeline::read() {
+  const auto page = source_->read(read_to_, batcher_.read_limit());
+  const auto now = Clock::now();
+  at_head_ = !page->full;
+  read_to_ = page->end;
+  if (page->before.late || page->end.late || !page->events.empty()) batcher_.add(*page, ledger_.add(page));
+  if (!at_head_ || once_) return;
+
+  rate_events_ += page->events.size();
+  const bool window_over = now - rate_since_ >= kRateWindow;
+  const double rate = static_cast<double>(rate_events_) / std::chrono::duration<double>(now - rate_since_).count();
+  if (window_over) {
+    rate_since_ = now;
+    rate_events_ = 0;
+  }
+  wake_asked_ = page->wake_asked;
+  if (wake_asked_ && window_over && rate > kWithdrawAbove) {
+    source_->ask_wake(false);
+    wake_asked_ = false;
+  } else if (!wake_asked_ && window_over && rate < kAskBelow) {
+    source_->ask_wake(true);  // and read once more: somebody may have committed before the question was seen
+  }
+  poll_at_ = now + (wake_asked_ ? kPollAsked : kPollBusy);
+}
+
+// Nothing to do: sleep until something is published, an offset is to be committed or a poll is due.
+void Pipeline::idle(const std::stop_token& stop) {
+  auto until = poll_at_;
+  if (!ledger_.empty()) until = std::min(until, commit_at_);
+  const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
+  if (left.count() > 0 && wakeup_.wait_for(left, stop)) poll_at_ = {};
+  pull_acks(milliseconds(0));  // lets the sink keep its connection alive and notice when it is gone
+}
+
+// ---------------------------------------------------------------------------------------------------- sending
+
+void Pipeline::publish() {
+  const auto tokens = batcher_.next();
+  if (rendered_.size() < tokens.size()) rendered_.resize(tokens.size());
+  messages_.clear();
+  std::size_t fields = 0;
+  std::size_t headers = 0;
+  for (const auto token : tokens) {
+    if (ledger_.settled(token)) continue;
+    auto& out = rendered_[messages_.size()];
+    if (const auto failure = renderer_.render(ledger_.event(token), out)) {
+      reject(token, *failure);
+      continue;
+    }
+    fields += out.fields.size();
+    headers += out.headers.size();
+    messages_.emplace_back().token = token;
+  }
+  // The arrays must not move once messages point into them.
+  fields_.clear();
+  fields_.reserve(fields);
+  headers_.clear();
+  headers_.reserve(headers);
+  for (std::size_t i = 0; i < messages_.size(); ++i) {
+    auto& m = messages_[i];
+    const auto& e = ledger_.event(m.token);
+    m.key = str(e.key);
+    m.payload = str(e.payload);
+    m.outbox = str(e.outbox);
+    m.stream_table = str(e.stream_table);
+    m.op = str(e.op);
+    m.outbox_id = e.id;
+    m.created_at_us = e.created_at_us;
+    m.maybe_sent = m.token < first_unsent_ ? 1 : 0;
+    m.fields = fields_.data() + fields_.size();
+    m.field_count = rendered_[i].fields.size();
+    for (const auto& text : rendered_[i].fields) fields_.push_back(str(text));
+    m.headers = headers_.data() + headers_.size();
+    m.header_count = rendered_[i].headers.size();
+    for (const auto& [name, value] : rendered_[i].headers) headers_.push_back({str(name), str(value)});
+  }
+
+  const auto accepted = messages_.empty() ? 0 : sink_->publish(messages_);
+  sink_full_ = accepted < messages_.size();
+  in_flight_ += accepted;
+  if (accepted > 0) first_unsent_ = std::max(first_unsent_, messages_[accepted - 1].token + 1);
+  const auto first_left = sink_full_ ? std::find(tokens.begin(), tokens.end(), messages_[accepted].token) : tokens.end();
+  batcher_.sent(static_cast<std::size_t>(first_left - tokens.begin()));
+}
+
+// ---------------------------------------------------------------------------------------------------- outcomes
+
+void Pipeline::pull_acks(milliseconds timeout) {
+  const auto results = sink_->ack(timeout);
+  sink_full_ = sink_full_ && results.empty() && in_flight_ > 0;
+  for (const auto& result : results) settle(result);
+}
+
+void Pipeline::settle(const tide_result& result) {
+  const auto token = result.token;
+  if (token < ledger_.first_token() || token >= ledger_.next_token() || ledger_.settled(token) ||
+      retry_.contains(token)) {
+    throw SinkFatal("sink " + plugin_->id + ": it gave a result for token " + std::to_string(token) +
+                    ", which is not in flight; the plugin is faulty");
+  }
+  --in_flight_;
+  const std::string error(result.error.data == nullptr ? "" : result.error.data, result.error.size);
+  switch (result.status) {
+    case TIDE_STORED:
+      if ((result.flags & TIDE_RESULT_DUPLICATE) != 0) duplicate(token);
+      ledger_.stored(token, result.sink_position);
+      backoff_.reset();
+      slow_backoff_.reset();
+      retries_without_progress_ = 0;
+      break;
+    case TIDE_RETRY:
+      retry_.insert(token);
+      retry_error_ = error;
+      break;
+    case TIDE_REJECTED:
+      reject(token, error);
+      break;
+    case TIDE_FATAL:
+      throw SinkFatal("sink " + plugin_->id + ": event " + std::to_string(ledger_.event(token).id) + ": " + error);
+    default:
+      throw SinkFatal("sink " + plugin_->id + ": it gave the status " + std::to_string(result.status) +
+                      ", which does not exist; the plugin is faulty");
+  }
+}
+
+void Pipeline::reject(std::uint64_t token, const std::string& error) {
+  const auto& event = ledger_.event(token);
+  const auto text = "event " + std::to_string(event.id) + " (key " + std::string(event.key) + "): " + error;
+  if (config_.settings.on_reject == OnReject::stop) {
+    throw SinkFatal(text + "; the pipeline stops there, as on_reject = \"stop\" says");
+  }
+  spdlog::error("pipeline '{}': {}; it goes to tide.dead_letters", name_, text);
+  RenderedMessage rendered;
+  const bool failed = renderer_.render(event, rendered).has_value();
+  ledger_.rejected(token, failed || rendered.fields.empty() ? std::string() : rendered.fields.front(), error);
+}
+
+// An event that was certainly never sent before, and yet the sink has its key: another event used it.
+void Pipeline::duplicate(std::uint64_t token) {
+  if (token <= kWindow || sent_again_.contains(token)) return;
+  ++shared_keys_;
+  const auto now = Clock::now();
+  if (now < tell_shared_keys_at_) return;
+  tell_shared_keys_at_ = now + seconds(10);
+  const auto& event = ledger_.event(token);
+  spdlog::warn(
+      "pipeline '{}': the sink already had the key {} of event {}, which was never sent before: two events share one "
+      "key, and only the first is delivered ({} such events so far)",
+      name_, event.key, event.id, shared_keys_);
+}
+
+// What the sink could not take for now goes out again, before anything else, once all that was sent has its result:
+// so later events do not run ahead any further.
+void Pipeline::send_again(const std::stop_token& stop) {
+  if (once_ && ++retries_without_progress_ > kOnceTries) throw SinkDown("sink " + plugin_->id + ": " + retry_error_);
+  const auto pause = backoff_.next();
+  spdlog::warn("pipeline '{}': {} of the events in flight were not stored: {}; sent again in {} ms", name_,
+               retry_.size(), retry_error_, pause.count());
+  note("retrying", retry_error_);
+  const auto until = Clock::now() + pause;
+  while (Clock::now() < until && !stop.stop_requested()) {
+    sleep_for(std::min(std::chrono::ceil<milliseconds>(until - Clock::now()), milliseconds(500)), stop);
+    pull_acks(milliseconds(0));
+  }
+  const std::vector<std::uint64_t> tokens(retry_.begin(), retry_.end());
+  batcher_.again(tokens);
+  sent_again_.insert(tokens.begin(), tokens.end());
+  retry_.clear();
+  note("running");
+}
+
+// The connection broke: all that has no result goes out again, in order.
+void Pipeline::requeue_everything() {
+  sink_.reset();
+  commit();
+  batcher_.clear();
+  std::vector<std::uint64_t> tokens;
+  for (auto token = ledger_.first_token(); token < ledger_.next_token(); ++token) {
+    if (!ledger_.settled(token)) tokens.push_back(token);
+  }
+  batcher_.again(tokens);
+  sent_again_.insert(tokens.begin(), tokens.end());
+  retry_.clear();
+  in_flight_ = 0;
+  sink_full_ = false;
+}
+
+// ---------------------------------------------------------------------------------------------------- progress
+
+void Pipeline::commit() {
+  commit_at_ = Clock::now() + kCommitEvery;
+  const auto progress = ledger_.acknowledge();
+  if (!progress) return;
+  offsets_.commit(offset_id_, *progress);
+  sink_position_ = progress->sink_position();
+  sent_again_.erase(sent_again_.begin(), sent_again_.lower_bound(ledger_.first_token()));
+}
+
+void Pipeline::note(const std::string& state, const std::string& error) {
+  if (state == noted_state_ && error == noted_error_) return;
+  noted_state_ = state;
+  noted_error_ = error;
+  offsets_.note(offset_id_, state, error);
+}
+
+// Not cut short by wake(): an outage does not end because something was published.
+void Pipeline::sleep_for(milliseconds time, const std::stop_token& stop) {
+  const auto until = Clock::now() + time;
+  while (!stop.stop_requested()) {
+    const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
+    if (left.count() <= 0) return;
+    wakeup_.wait_for(left, stop);
+  }
+}
+
+}  // namespace tide

@@ -1,0 +1,112 @@
+// One pipeline while this relay owns it: source -> batch -> template -> sink -> ledger -> offset. The one place that
+// knows all stages. run() belongs to one thread; wake() may come from any.
+#pragma once
+
+#include <tide/sink.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/backoff.hpp"
+#include "base/wakeup.hpp"
+#include "batch/batcher.hpp"
+#include "config/sink_config.hpp"
+#include "ledger/ack_ledger.hpp"
+#include "offset/offset_store.hpp"
+#include "sink/sink.hpp"
+#include "source/source.hpp"
+#include "template/renderer.hpp"
+
+namespace tide {
+
+class Pipeline {
+ public:
+  struct Parts {
+    std::string name;
+    SinkConfig config;
+    std::shared_ptr<const Plugin> plugin;
+    std::unique_ptr<Source> source;
+    OffsetStore* offsets = nullptr;  // outlives the pipeline
+    OffsetStore::Owned owned;
+    bool once = false;  // deliver what is committed, then return
+  };
+  explicit Pipeline(Parts parts);
+
+  // Delivers until asked to stop (then: waits for what is in flight, commits, returns), or with `once` until nothing
+  // is left. Outages of the sink are waited out. Throws pg::ConnectionLost and pg::SqlError; with `once` also the
+  // sink's errors.
+  void run(const std::stop_token& stop);
+
+  // Something was published.
+  void wake() { wakeup_.notify(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  bool connect(const std::stop_token& stop);
+  void deliver(const std::stop_token& stop);
+  bool may_read();
+  void read();
+  void idle(const std::stop_token& stop);
+  void publish();
+  void pull_acks(std::chrono::milliseconds timeout);
+  void settle(const tide_result& result);
+  void reject(std::uint64_t token, const std::string& error);
+  void duplicate(std::uint64_t token);
+  void send_again(const std::stop_token& stop);
+  void requeue_everything();
+  void commit();
+  void note(const std::string& state, const std::string& error = {});
+  void sleep_for(std::chrono::milliseconds time, const std::stop_token& stop);
+  [[nodiscard]] bool idling() const;  // all that was read is settled, and nothing more was there
+  [[nodiscard]] std::uint64_t window_used() const { return ledger_.next_token() - ledger_.first_token(); }
+
+  const std::string name_;
+  const SinkConfig config_;
+  const std::shared_ptr<const Plugin> plugin_;
+  const std::unique_ptr<Source> source_;
+  OffsetStore& offsets_;
+  const std::int64_t offset_id_;
+  const bool once_;
+
+  Renderer renderer_;
+  Batcher batcher_;
+  AckLedger ledger_;
+  std::unique_ptr<Sink> sink_;
+  Wakeup wakeup_;
+
+  Position read_to_;             // where the next read begins
+  std::uint64_t sink_position_;  // the last one committed
+  bool at_head_ = false;         // the last read found the end
+  bool wake_asked_ = false;
+  Clock::time_point poll_at_{};
+  Clock::time_point rate_since_{};  // events read at the head since then
+  std::size_t rate_events_ = 0;
+
+  std::uint64_t in_flight_ = 0;
+  bool sink_full_ = false;             // it took less than it was given
+  std::uint64_t first_unsent_;         // every token below it may have been sent before
+  std::set<std::uint64_t> retry_;      // without success; sent again once nothing is in flight
+  std::set<std::uint64_t> sent_again_;
+  std::string retry_error_;
+  int retries_without_progress_ = 0;
+  Backoff backoff_;
+  Backoff slow_backoff_;
+  Clock::time_point commit_at_{};
+  std::string noted_state_, noted_error_;
+
+  std::uint64_t shared_keys_ = 0;  // duplicates among events that were never sent before
+  Clock::time_point tell_shared_keys_at_{};
+
+  std::vector<RenderedMessage> rendered_;  // reused
+  std::vector<tide_str> fields_;
+  std::vector<tide_header> headers_;
+  std::vector<tide_message> messages_;
+};
+
+}  // namespace tide

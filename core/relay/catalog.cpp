@@ -1,0 +1,23 @@
+#include "relay/catalog.hpp"
+
+namespace tide {
+
+std::vector<PipelineSpec> read_catalog(pg::Session& session) {
+  const auto rows = session.query(
+      "SELECT p.name, b.name, p.consumer_group, p.config, p.enabled FROM tide.pipelines p"
+      " JOIN tide.outboxes b USING (outbox_id) ORDER BY p.name");
+  std::vector<PipelineSpec> specs;
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    PipelineSpec spec;
+    spec.name = rows.at(row, 0);
+    spec.outbox = rows.at(row, 1);
+    spec.group = rows.at(row, 2);
+    spec.sink = parse_json(rows.at(row, 3));
+    spec.enabled = rows.at(row, 4) == "t";
+    spec.where = "pipeline '" + spec.name + "'";
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
+}  // namespace tide

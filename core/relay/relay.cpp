@@ -1,0 +1,244 @@
+#include "relay/relay.hpp"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "base/log.hpp"
+#include "config/sink_config.hpp"
+#include "relay/catalog.hpp"
+#include "schema/schema.hpp"
+#include "source/outbox_reader.hpp"
+
+namespace tide {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr milliseconds kRound{500};      // how soon a pipeline that became free is taken over
+constexpr seconds kCatalogEvery{5};      // covers a notification that was missed
+constexpr seconds kHoldMisconfigured{60};
+constexpr seconds kHoldFailed{5};
+
+std::string fingerprint_of(const PipelineSpec& spec) {
+  return spec.outbox + '\n' + spec.group + '\n' + to_json(spec.sink);
+}
+
+}  // namespace
+
+Relay::Relay(Settings settings, std::stop_token stop, int stop_fd)
+    : settings_(std::move(settings)),
+      stop_(std::move(stop)),
+      stop_fd_(stop_fd),
+      plugins_(settings_.plugin_folders),
+      readers_({settings_.postgres_url, "tide-relay reader"},
+               static_cast<std::size_t>(settings_.config.postgres.connections), OutboxReader::prepare_session) {}
+
+Relay::~Relay() { stop_all(); }
+
+EnvPolicy Relay::env_of(const PipelineSpec& spec) const {
+  return spec.from_file ? EnvPolicy::any() : EnvPolicy::only(settings_.config.catalog.env_allow);
+}
+
+RunResult Relay::run() {
+  Problems problems;
+  for (const auto& spec : settings_.config.pipelines) {
+    try {
+      if (spec.enabled) validate(spec, plugins_.find(sink_type_of(spec, env_of(spec)))->options, env_of(spec));
+    } catch (const ConfigError& e) {
+      problems.insert(problems.end(), e.problems().begin(), e.problems().end());
+    } catch (const Error& e) {
+      problems.push_back({spec.where, e.what()});
+    }
+  }
+  if (!problems.empty()) throw ConfigError(problems);
+
+  Backoff backoff(milliseconds(250), seconds(5));
+  while (!stop_.stop_requested()) {
+    try {
+      serve();
+      break;
+    } catch (const Error& e) {
+      stop_all();
+      if (settings_.once) throw;
+      const auto pause = backoff.next();
+      spdlog::error("{}; next try in {} ms", e.what(), pause.count());
+      pollfd fd{stop_fd_, POLLIN, 0};
+      ::poll(&fd, 1, static_cast<int>(pause.count()));
+    }
+  }
+  stop_all();
+  return result_;
+}
+
+void Relay::serve() {
+  watch_ = std::make_unique<pg::Session>(pg::Settings{settings_.postgres_url, "tide-relay"});
+  installation_ = check_schema(*watch_, schema_source());
+  offsets_ = std::make_unique<OffsetStore>(pg::Settings{settings_.postgres_url, "tide-relay offsets"});
+  watch_->listen("tide_wake", [this](const std::string& payload) {
+    std::int64_t outbox_id = 0;
+    std::from_chars(payload.data(), payload.data() + payload.size(), outbox_id);
+    for (const auto& [name, r] : running_) {
+      if (r->outbox_id == outbox_id) r->pipeline->wake();
+    }
+  });
+  watch_->listen("tide_pipelines", [this](const std::string&) { catalog_changed_ = true; });
+  catalog_changed_ = true;
+  spdlog::info("connected to PostgreSQL, installation {}", installation_);
+
+  if (settings_.once) {
+    for (const auto& spec : wanted()) take(spec);
+    while (!running_.empty() && !stop_.stop_requested()) {
+      watch_->wait(milliseconds(10), stop_fd_);
+      reap();
+    }
+    return;
+  }
+  auto next_round = Clock::now();
+  while (!stop_.stop_requested()) {
+    if (Clock::now() >= next_round || catalog_changed_) {
+      next_round = Clock::now() + kRound;
+      round();
+    }
+    watch_->wait(kRound, stop_fd_);
+  }
+}
+
+// Brings what runs in line with what is wanted.
+void Relay::round() {
+  reap();
+  offsets_->check();
+  const auto specs = wanted();
+  for (auto& [name, r] : running_) {
+    const auto is_it = [&](const PipelineSpec& s) { return s.name == name && fingerprint_of(s) == r->fingerprint; };
+    if (std::none_of(specs.begin(), specs.end(), is_it)) r->thread.request_stop();
+  }
+  for (const auto& spec : specs) {
+    if (!running_.contains(spec.name)) take(spec);
+  }
+}
+
+std::vector<PipelineSpec> Relay::wanted() {
+  if (settings_.config.catalog.enabled && (catalog_changed_ || Clock::now() >= catalog_at_)) {
+    catalog_changed_ = false;
+    catalog_at_ = Clock::now() + kCatalogEvery;
+    catalog_ = read_catalog(*watch_);
+  }
+  std::vector<PipelineSpec> specs;
+  const auto& from_file = settings_.config.pipelines;
+  for (const auto& spec : from_file) {
+    if (spec.enabled) specs.push_back(spec);
+  }
+  for (const auto& spec : catalog_) {
+    const bool hidden = std::any_of(from_file.begin(), from_file.end(),
+                                    [&](const PipelineSpec& s) { return s.name == spec.name; });
+    if (spec.enabled && !hidden) specs.push_back(spec);
+  }
+  return specs;
+}
+
+void Relay::take(const PipelineSpec& spec) {
+  const auto fingerprint = fingerprint_of(spec);
+  if (const auto held = held_.find(spec.name); held != held_.end()) {
+    if (held->second.fingerprint == fingerprint && Clock::now() < held->second.until) return;
+    held_.erase(held);
+  }
+  try {
+    start(spec, fingerprint);
+  } catch (const pg::SqlError& e) {
+    spdlog::error("{}: {}", spec.where, e.what());
+    worse(RunResult::misconfigured);
+    hold(spec.name, fingerprint, kHoldMisconfigured);
+  }
+}
+
+void Relay::start(const PipelineSpec& spec, const std::string& fingerprint) {
+  Pipeline::Parts parts;
+  std::string fault;
+  try {
+    parts.plugin = plugins_.find(sink_type_of(spec, env_of(spec)));
+    parts.config = validate(spec, parts.plugin->options, env_of(spec));
+  } catch (const ConfigError& e) {
+    fault = e.what();
+  } catch (const Error& e) {
+    fault = spec.where + ": " + e.what();
+  }
+  const auto owned = offsets_->acquire(spec.name, spec.outbox, spec.group,
+                                       parts.config.settings.start == Start::latest ? "latest" : "earliest");
+  if (!owned) {
+    if (!settings_.once) return;  // another relay has it; the next round asks again
+    spdlog::error("{}: another relay is running it; its status names which", spec.where);
+    worse(RunResult::failed);
+    return;
+  }
+  if (!fault.empty()) {
+    spdlog::error("{}", fault);
+    offsets_->note(owned->offset_id, "misconfigured", fault);
+    offsets_->release(owned->offset_id);
+    worse(RunResult::misconfigured);
+    hold(spec.name, fingerprint, kHoldMisconfigured);
+    return;
+  }
+
+  auto running = std::make_unique<Running>();
+  auto& r = *running;
+  r.fingerprint = fingerprint;
+  r.offset_id = owned->offset_id;
+  r.outbox_id = owned->outbox_id;
+  parts.name = spec.name;
+  parts.source = std::make_unique<OutboxReader>(readers_, owned->outbox_id, spec.outbox,
+                                                installation_ + '/' + spec.outbox + '/');
+  parts.offsets = offsets_.get();
+  parts.owned = *owned;
+  parts.once = settings_.once;
+  r.pipeline = std::make_unique<Pipeline>(std::move(parts));
+  r.thread = std::jthread([&r](const std::stop_token& stop) {
+    try {
+      r.pipeline->run(stop);
+    } catch (const pg::ConnectionLost& e) {
+      r.lost_postgres = true;
+      r.error = e.what();
+    } catch (const std::exception& e) {
+      r.error = e.what();
+    }
+    r.done = true;
+  });
+  running_.emplace(spec.name, std::move(running));
+}
+
+// Buries pipelines whose thread has ended. Throws pg::ConnectionLost where PostgreSQL was the reason.
+void Relay::reap() {
+  for (auto it = running_.begin(); it != running_.end();) {
+    if (!it->second->done) {
+      ++it;
+      continue;
+    }
+    const auto name = it->first;
+    const auto ended = std::move(it->second);
+    it = running_.erase(it);
+    ended->thread.join();
+    if (ended->lost_postgres) throw pg::ConnectionLost("pipeline '" + name + "': " + ended->error);
+    if (!ended->error.empty()) {
+      spdlog::error("pipeline '{}': {}", name, ended->error);
+      offsets_->note(ended->offset_id, "failed", ended->error);
+      worse(RunResult::failed);
+      hold(name, ended->fingerprint, kHoldFailed);
+    }
+    offsets_->release(ended->offset_id);
+  }
+}
+
+void Relay::stop_all() {
+  for (const auto& [name, r] : running_) r->thread.request_stop();
+  running_.clear();  // joins
+}
+
+void Relay::hold(const std::string& name, const std::string& fingerprint, seconds time) {
+  held_[name] = {fingerprint, Clock::now() + time};
+}
+
+}  // namespace tide

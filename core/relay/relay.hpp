@@ -1,0 +1,90 @@
+// Runs pipelines: finds out which there are, takes those that no other relay has, keeps them going, passes wake-ups on.
+// run() belongs to one thread.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include "base/backoff.hpp"
+#include "base/postgres.hpp"
+#include "config/config_file.hpp"
+#include "offset/offset_store.hpp"
+#include "pipeline/pipeline.hpp"
+#include "sink/plugin.hpp"
+
+namespace tide {
+
+// What run() came to, worst first.
+enum class RunResult { done, failed, misconfigured };
+
+class Relay {
+ public:
+  struct Settings {
+    FileConfig config;
+    std::string postgres_url;
+    std::vector<std::filesystem::path> plugin_folders;
+    bool once = false;  // deliver what is committed now, then return
+  };
+  // stop_fd becomes readable when `stop` is requested.
+  Relay(Settings settings, std::stop_token stop, int stop_fd);
+  ~Relay();
+
+  // Until asked to stop, or with `once` until everything is delivered. Throws ConfigError where the file's pipelines
+  // are not right, and, with `once`, Error where PostgreSQL or the schema is not.
+  RunResult run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  // A pipeline that this relay owns, on its own thread.
+  struct Running {
+    std::string fingerprint;
+    std::int64_t offset_id = 0;
+    std::int64_t outbox_id = 0;
+    std::unique_ptr<Pipeline> pipeline;
+    std::atomic<bool> done = false;
+    bool lost_postgres = false;  // read once done
+    std::string error;           // the same; empty: it ended as it should
+    std::jthread thread;
+  };
+  // One that could not be started, or failed: not tried again before `until`, unless its configuration changes.
+  struct Held {
+    std::string fingerprint;
+    Clock::time_point until;
+  };
+
+  void serve();
+  void round();
+  [[nodiscard]] std::vector<PipelineSpec> wanted();
+  void take(const PipelineSpec& spec);
+  void start(const PipelineSpec& spec, const std::string& fingerprint);
+  void reap();
+  void stop_all();
+  void hold(const std::string& name, const std::string& fingerprint, std::chrono::seconds time);
+  void worse(RunResult result) { result_ = std::max(result_, result); }
+  [[nodiscard]] EnvPolicy env_of(const PipelineSpec& spec) const;
+
+  const Settings settings_;
+  const std::stop_token stop_;
+  const int stop_fd_;
+  const PluginLoader plugins_;
+  std::string installation_;
+
+  std::unique_ptr<pg::Session> watch_;
+  std::unique_ptr<OffsetStore> offsets_;
+  pg::SessionPool readers_;
+  bool catalog_changed_ = true;
+  Clock::time_point catalog_at_{};
+  std::vector<PipelineSpec> catalog_;
+  std::map<std::string, std::unique_ptr<Running>> running_;
+  std::map<std::string, Held> held_;
+  RunResult result_ = RunResult::done;
+};
+
+}  // namespace tide

@@ -1,0 +1,52 @@
+// A sink plugin that was loaded and found sound. Immutable; any thread. A plugin is never unloaded: libraries that it
+// brings along leave threads and exit handlers behind.
+#pragma once
+
+#include <tide/sink.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.hpp"
+#include "sink/options.hpp"
+
+namespace tide {
+
+struct Plugin {
+  std::filesystem::path file;
+  std::string id;
+  std::vector<std::string> sink_types;
+  std::string version;
+  std::string description;
+  std::uint64_t capabilities = 0;
+  OptionTable options;
+  tide_ops ops{};
+
+  [[nodiscard]] bool serves(std::string_view sink_type) const;
+};
+
+// Finds plugins in folders. Any thread.
+class PluginLoader {
+ public:
+  // folders: searched in this order; the first that has a plugin for a sink type wins.
+  explicit PluginLoader(std::vector<std::filesystem::path> folders);
+
+  // The plugin for a sink type. Throws Error: none serves it (tells which files are there, and why one was refused).
+  [[nodiscard]] std::shared_ptr<const Plugin> find(std::string_view sink_type) const;
+
+  // All plugins that can be loaded; what is wrong with the others is added to problems.
+  [[nodiscard]] std::vector<std::shared_ptr<const Plugin>> all(Problems& problems) const;
+
+  [[nodiscard]] const std::vector<std::filesystem::path>& folders() const { return folders_; }
+
+ private:
+  std::vector<std::filesystem::path> folders_;
+};
+
+// Loads one file. Throws Error that names the file and what is wrong with it.
+std::shared_ptr<const Plugin> load_plugin(const std::filesystem::path& file);
+
+}  // namespace tide

@@ -1,0 +1,102 @@
+#include "sink/sink.hpp"
+
+#include <algorithm>
+
+#include "base/log.hpp"
+
+namespace tide {
+
+namespace {
+
+constexpr std::size_t kResults = 1024;
+constexpr std::uint32_t kCloseDeadlineMs = 5000;
+
+tide_str str(std::string_view text) { return {text.data(), text.size()}; }
+
+tide_error blank_error() {
+  tide_error error;
+  error.struct_size = sizeof error;
+  error.size = 0;
+  error.native_code = 0;
+  return error;
+}
+
+}  // namespace
+
+Sink::Sink(std::shared_ptr<const Plugin> plugin, const std::string& pipeline, const std::vector<OptionValue>& values,
+           std::uint64_t sink_position, std::chrono::milliseconds deadline)
+    : plugin_(std::move(plugin)), pipeline_(pipeline), results_(kResults) {
+  host_.struct_size = sizeof host_;
+  host_.abi_minor = TIDE_SINK_ABI_MINOR;
+  host_.ctx = this;
+  host_.log = &Sink::log;
+  host_.get_extension = [](void*, const char*) -> const void* { return nullptr; };
+
+  std::vector<tide_value> views;
+  views.reserve(values.size());
+  for (const auto& v : values) {
+    views.push_back({str(v.name), v.type, v.is_set ? 1u : 0u, str(v.string), v.integer});
+  }
+  tide_config config{};
+  config.struct_size = sizeof config;
+  config.value_size = sizeof(tide_value);
+  config.values = views.data();
+  config.value_count = views.size();
+  config.pipeline = str(pipeline_);
+  config.deadline_ms = static_cast<std::uint32_t>(deadline.count());
+  config.sink_position = sink_position;
+
+  auto error = blank_error();
+  void* instance = nullptr;
+  raise(plugin_->ops.connect(&host_, &config, &instance, &error), error, "connect");
+  instance_ = instance;
+}
+
+Sink::~Sink() {
+  if (instance_ != nullptr) plugin_->ops.close(instance_, kCloseDeadlineMs);
+}
+
+std::size_t Sink::publish(std::span<const tide_message> messages) {
+  const tide_batch batch{sizeof(tide_batch), sizeof(tide_message), messages.data(), messages.size()};
+  auto error = blank_error();
+  std::uint64_t accepted = 0;
+  raise(plugin_->ops.publish(instance_, &batch, &accepted, &error), error, "publish");
+  if (accepted > messages.size()) {
+    throw SinkFatal(prefix() + "it says that it took " + std::to_string(accepted) + " of " +
+                    std::to_string(messages.size()) + " messages; the plugin is faulty");
+  }
+  return accepted;
+}
+
+std::span<const tide_result> Sink::ack(std::chrono::milliseconds timeout) {
+  raise(broken_, broken_error_, "ack");
+  auto error = blank_error();
+  std::uint64_t count = 0;
+  const auto status = plugin_->ops.ack(instance_, results_.data(), sizeof(tide_result), results_.size(),
+                                       static_cast<std::uint32_t>(timeout.count()), &count, &error);
+  count = std::min<std::uint64_t>(count, results_.size());
+  if (count == 0) raise(status, error, "ack");
+  broken_ = status;
+  broken_error_ = error;
+  return {results_.data(), static_cast<std::size_t>(count)};
+}
+
+std::string Sink::prefix() const { return "sink " + plugin_->id + ": "; }
+
+void Sink::raise(std::int32_t status, const tide_error& error, const char* call) const {
+  if (status == TIDE_OK) return;
+  std::string text(error.text, std::min<std::size_t>(error.size, sizeof error.text));
+  if (text.empty()) text = std::string(call) + " failed without a word";
+  if (status == TIDE_RETRY) throw SinkDown(prefix() + text);
+  throw SinkFatal(prefix() + text);
+}
+
+void Sink::log(void* ctx, std::int32_t level, tide_str text) {
+  static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info,
+                                                          spdlog::level::warn, spdlog::level::err};
+  const auto* sink = static_cast<const Sink*>(ctx);
+  spdlog::log(kLevels[std::clamp(level, 0, 3)], "pipeline '{}': {}", sink->pipeline_,
+              std::string_view(text.data == nullptr ? "" : text.data, text.size));
+}
+
+}  // namespace tide

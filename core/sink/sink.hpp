@@ -1,0 +1,60 @@
+// One connection of one pipeline to its sink, through the plugin's C functions. One thread at a time.
+#pragma once
+
+#include <tide/sink.h>
+
+#include <chrono>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "sink/plugin.hpp"
+
+namespace tide {
+
+// The connection can't be made or is broken: connect again later. What has no result is unknown.
+class SinkDown : public Error {
+ public:
+  using Error::Error;
+};
+
+// The sink's configuration or rights are wrong: trying again at once can not help.
+class SinkFatal : public Error {
+ public:
+  using Error::Error;
+};
+
+class Sink {
+ public:
+  // Connects within the deadline; throws SinkDown or SinkFatal.
+  Sink(std::shared_ptr<const Plugin> plugin, const std::string& pipeline, const std::vector<OptionValue>& values,
+       std::uint64_t sink_position, std::chrono::milliseconds deadline);
+  ~Sink();
+  Sink(const Sink&) = delete;
+  Sink& operator=(const Sink&) = delete;
+
+  // How many of the messages were taken, from the first on. Throws SinkDown or SinkFatal.
+  std::size_t publish(std::span<const tide_message> messages);
+
+  // Waits for results. They, and their texts, are valid until the next call. When the sink breaks while it hands over
+  // results, these are returned and the next call throws.
+  std::span<const tide_result> ack(std::chrono::milliseconds timeout);
+
+ private:
+  [[nodiscard]] std::string prefix() const;
+  void raise(std::int32_t status, const tide_error& error, const char* call) const;
+
+  static void log(void* ctx, std::int32_t level, tide_str text);
+
+  const std::shared_ptr<const Plugin> plugin_;
+  const std::string pipeline_;
+  tide_host host_{};
+  void* instance_ = nullptr;
+  std::vector<tide_result> results_;
+  std::int32_t broken_ = TIDE_OK;
+  tide_error broken_error_{};
+};
+
+}  // namespace tide

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "stream.hpp"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "help.hpp"
+#include "subject.hpp"
+
+namespace tide::nats {
+namespace {
+
+using simdjson::dom::element;
+
+// JetStream's err_code values.
+constexpr std::int64_t stream_not_found = 10059;
+constexpr std::int64_t not_enabled_for_account = 10039;
+constexpr std::int64_t not_enabled = 10076;
+
+std::string json_string(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
+template <class T>
+T get_or(const element& object, std::string_view key, T otherwise) {
+  T value;
+  return object[key].get(value) == simdjson::SUCCESS ? value : otherwise;
+}
+
+bool has(const element& object, std::string_view key) {
+  const auto found = object[key];
+  return found.error() == simdjson::SUCCESS && !found.is_null();
+}
+
+std::string joined(const std::vector<std::string>& parts) {
+  std::string list;
+  for (const auto& part : parts) list += (list.empty() ? "" : ", ") + part;
+  return list.empty() ? "none" : list;
+}
+
+class Api {
+ public:
+  Api(Connection& connection, const Settings& settings, Clock::time_point deadline)
+      : connection_(connection), settings_(settings), deadline_(deadline) {}
+
+  std::vector<std::string> names_on_subject() {
+    const auto answer = call("$JS.API.STREAM.NAMES", "{\"subject\":" + json_string(settings_.subject_filter) + "}");
+    std::vector<std::string> names;
+    simdjson::dom::array streams;
+    if (answer["streams"].get(streams) != simdjson::SUCCESS) return names;
+    for (const element name : streams) names.emplace_back(std::string_view(name));
+    return names;
+  }
+
+  Stream info(const std::string& name) {
+    const auto answer = call("$JS.API.STREAM.INFO." + name, {});
+    const element config = answer["config"];
+    Stream stream;
+    stream.name = name;
+    stream.no_ack = get_or(config, "no_ack", false);
+    stream.sealed = get_or(config, "sealed", false);
+    stream.mirror = has(config, "mirror");
+    stream.duplicate_window = std::chrono::duration_cast<std::chrono::seconds>(
+        std::chrono::nanoseconds(get_or(config, "duplicate_window", std::int64_t{0})));
+    simdjson::dom::array subjects;
+    if (config["subjects"].get(subjects) == simdjson::SUCCESS)
+      for (const element subject : subjects) stream.subjects.emplace_back(std::string_view(subject));
+    return stream;
+  }
+
+ private:
+  // The answer is valid until the next call.
+  element call(const std::string& subject, const std::string& payload) {
+    const Reply reply = connection_.request(subject, payload, deadline_);
+    if (reply.kind == Reply::Kind::no_responders)
+      throw Error::fatal(
+          "No responders: " + connection_.server() + " does not serve JetStream. " + std::string(help::jetstream),
+          NATS_NO_RESPONDERS);
+    element answer;
+    if (parser_.parse(reply.data().data(), reply.data().size()).get(answer) != simdjson::SUCCESS || !answer.is_object())
+      throw Error::retry(connection_.server() + " answered " + subject + " with something that is no JSON");
+    if (element error; answer["error"].get(error) == simdjson::SUCCESS) throw_error(subject, error);
+    return answer;
+  }
+
+  [[noreturn]] void throw_error(const std::string& subject, const element& error) const {
+    const auto code = get_or(error, "err_code", std::int64_t{0});
+    const auto status = get_or(error, "code", std::int64_t{0});
+    const std::string said = connection_.server() + " answered " + subject + ": " +
+                             std::string(get_or(error, "description", std::string_view("no description"))) + " (" +
+                             std::to_string(code) + "). ";
+    if (code == stream_not_found)
+      throw Error::fatal("Stream not found: " + said + help::create_stream(settings_.stream, settings_.subject_filter),
+                         code);
+    if (code == not_enabled || code == not_enabled_for_account)
+      throw Error::fatal("No responders: " + said + std::string(help::jetstream), code);
+    if (status >= 500) throw Error::retry(said, code);
+    throw Error::fatal(said, code);
+  }
+
+  Connection& connection_;
+  const Settings& settings_;
+  Clock::time_point deadline_;
+  simdjson::dom::parser parser_;
+};
+
+void require_usable(const Stream& stream, const std::string& filter) {
+  const auto refuse = [&](const std::string& why, const std::string& what_to_do) {
+    throw Error::fatal("stream " + stream.name + " " + why + ". " + what_to_do);
+  };
+  if (stream.mirror) refuse("is a mirror: it takes no publishes", "Publish to the stream that it mirrors.");
+  if (stream.sealed) refuse("is sealed: it takes no publishes", "Use another stream.");
+  if (stream.no_ack)
+    refuse("does not acknowledge publishes (no_ack), so delivery can't be confirmed", "Create it without no_ack.");
+  const bool reachable = std::any_of(stream.subjects.begin(), stream.subjects.end(),
+                                     [&](const std::string& subject) { return overlaps(subject, filter); });
+  if (!reachable)
+    refuse("does not take the subject " + filter + ": its subjects are " + joined(stream.subjects),
+           "Add the subject to the stream, or correct `subject` or `stream`.");
+}
+
+}  // namespace
+
+std::vector<Stream> find_streams(Connection& connection, const Settings& settings, Host host,
+                                 Clock::time_point deadline) {
+  Api api(connection, settings, deadline);
+  std::vector<Stream> streams;
+  try {
+    const auto names = settings.stream.empty() ? api.names_on_subject() : std::vector<std::string>{settings.stream};
+    if (names.empty())
+      throw Error::fatal("Stream not found: no JetStream stream takes the subject " + settings.subject_filter + ". " +
+                             help::create_stream(settings.stream, settings.subject_filter),
+                         stream_not_found);
+    for (const auto& name : names) streams.push_back(api.info(name));
+  } catch (const Error& error) {
+    // A user that may publish events and nothing else is a good idea: its first publish will tell what the API can't.
+    if (connection.denial().find("Publish to \"$JS.API.") == std::string::npos) throw;
+    connection.forgive_denial();
+    host.warn("cannot check the stream before publishing (" + connection.denial() +
+              "): allow publishing to $JS.API.STREAM.NAMES and $JS.API.STREAM.INFO.* for that");
+    return {};
+  }
+  for (const auto& stream : streams) require_usable(stream, settings.subject_filter);
+  return streams;
+}
+
+}  // namespace tide::nats

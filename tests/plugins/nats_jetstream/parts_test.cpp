@@ -1,0 +1,127 @@
+// The parts of the plugin that need no server.
+#include <gtest/gtest.h>
+
+#include "nats_jetstream/ack.hpp"
+#include "nats_jetstream/in_flight.hpp"
+#include "nats_jetstream/nkey.hpp"
+#include "nats_jetstream/server_url.hpp"
+#include "nats_jetstream/subject.hpp"
+#include "tide/sink.hpp"
+
+namespace tide::nats {
+namespace {
+
+TEST(Nkey, DerivesThePublicKeyOfTheDocumentedPair) {
+  EXPECT_EQ(public_key_of_user_seed("SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"),
+            "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4");
+}
+
+TEST(Nkey, RefusesWhatIsNoUserSeed) {
+  for (const auto* text : {"", "SU", "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VA",
+                           "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4",
+                           "suacssl3uahudxkfsnvuzrf5uhpmwz6bfdtj7m6usdxiednppqyyycu3vy"})
+    EXPECT_THROW(public_key_of_user_seed(text), Error) << text;
+}
+
+TEST(ServerUrl, FillsInSchemeAndPort) {
+  const auto urls = parse_server_urls("one, nats://two:1/, tls://three, nats://[::1], nats://[::1]:2");
+  ASSERT_EQ(urls.size(), 5u);
+  EXPECT_EQ(urls[0].address, "nats://one:4222");
+  EXPECT_EQ(urls[1].address, "nats://two:1");
+  EXPECT_EQ(urls[2].address, "nats://three:4222");
+  EXPECT_TRUE(urls[2].tls);
+  EXPECT_FALSE(urls[1].tls);
+  EXPECT_EQ(urls[3].address, "nats://[::1]:4222");
+  EXPECT_EQ(urls[4].address, "nats://[::1]:2");
+}
+
+TEST(ServerUrl, DecodesUserInfo) {
+  const auto urls = parse_server_urls("nats://a%40b:c%3Ad@host");
+  EXPECT_EQ(urls[0].username, "a@b");
+  EXPECT_EQ(urls[0].password, "c:d");
+  EXPECT_EQ(urls[0].address, "nats://host:4222");
+}
+
+TEST(ServerUrl, RefusesWhatIsNoUrl) {
+  for (const auto* text : {"", "nats://", "nats://:4222", "http://host", "nats://host:0", "nats://host:65536",
+                           "nats://host:x", "nats://host:", "nats://host/path", "nats://host,", "nats://[::1",
+                           "nats://a%4@host", "nats://a%zz@host", "nats://ho st"})
+    EXPECT_THROW(parse_server_urls(text), Error) << text;
+}
+
+TEST(Subject, KnowsWhatCanBePublished) {
+  for (const auto* good : {"a", "a.b", "events.orders.insert", "\xC3\xA9v\xC3\xA9nements.x", "$a.b"})
+    EXPECT_TRUE(is_publishable(good)) << good;
+  for (const auto* bad : {"", ".", "a.", ".a", "a..b", "a b", "a.*", "a.>", "a\tb", "a\x7f", "a.x*y"})
+    EXPECT_FALSE(is_publishable(bad)) << bad;
+}
+
+TEST(Subject, TurnsUnknownTokensIntoWildcards) {
+  EXPECT_EQ(filter_of("events.\x1a.\x1a"), "events.*.*");
+  EXPECT_EQ(filter_of("events.t-\x1a-x.insert"), "events.*.insert");
+  EXPECT_EQ(filter_of("events"), "events");
+}
+
+TEST(Subject, KnowsWhenFiltersMeet) {
+  EXPECT_TRUE(overlaps("events.>", "events.*.*"));
+  EXPECT_TRUE(overlaps("events.orders.*", "events.*.insert"));
+  EXPECT_TRUE(overlaps("a.b", "a.b"));
+  EXPECT_FALSE(overlaps("events.>", "events"));
+  EXPECT_FALSE(overlaps("events.*", "events.*.*"));
+  EXPECT_FALSE(overlaps("orders.>", "events.*"));
+}
+
+TEST(Ack, ProvesStorageByStreamAndSequence) {
+  AckReader acks;
+  const auto stored = acks.judge(R"({"stream":"S","seq":7})", "");
+  EXPECT_EQ(stored.status, TIDE_STORED);
+  EXPECT_EQ(stored.sequence, 7u);
+  EXPECT_FALSE(stored.duplicate);
+  EXPECT_TRUE(acks.judge(R"({"stream":"S","seq":7,"duplicate":true,"domain":"hub"})", "S").duplicate);
+}
+
+TEST(Ack, TakesNothingElseForStored) {
+  AckReader acks;
+  for (const auto* answer : {R"({"stream":"S","seq":0,"duplicate":true})", R"({"stream":"T","seq":1})", R"({"seq":1})",
+                             R"({"stream":"S","seq":-1})", "{}", "[]", "", "+OK", R"({"stream":"S","seq":)"})
+    EXPECT_EQ(acks.judge(answer, "S").status, TIDE_RETRY) << answer;
+}
+
+TEST(Ack, RejectsOnlyWhatCanNeverBeStored) {
+  AckReader acks;
+  const auto status_of = [&](int err_code) {
+    return acks.judge(R"({"error":{"code":400,"err_code":)" + std::to_string(err_code) + R"(,"description":"no"}})", "")
+        .status;
+  };
+  EXPECT_EQ(status_of(10054), TIDE_REJECTED);
+  EXPECT_EQ(status_of(10097), TIDE_REJECTED);
+  EXPECT_EQ(status_of(10060), TIDE_FATAL);
+  for (const int code : {10002, 10077, 10158, 10167, 1, 0}) EXPECT_EQ(status_of(code), TIDE_RETRY) << code;
+}
+
+TEST(InFlight, AnswersEachMessageOnceAndFreesTheOldestFirst) {
+  InFlight in_flight;
+  const std::chrono::steady_clock::time_point now;
+  for (std::uint64_t token = 100; token < 103; ++token) in_flight.add(token, "s", now);
+  EXPECT_EQ(in_flight.answer(2)->token, 101u);
+  EXPECT_EQ(in_flight.answer(2), nullptr);
+  EXPECT_EQ(in_flight.answer(4), nullptr);
+  EXPECT_EQ(in_flight.oldest().token, 100u);
+  EXPECT_EQ(in_flight.answer(1)->token, 100u);
+  EXPECT_EQ(in_flight.oldest().token, 102u);
+  EXPECT_EQ(in_flight.unanswered(), 1u);
+}
+
+TEST(InFlight, IsFullAtItsCapacity) {
+  InFlight in_flight;
+  for (std::uint64_t i = 0; i < InFlight::capacity; ++i) {
+    ASSERT_FALSE(in_flight.full());
+    in_flight.add(i + 1, "s", {});
+  }
+  EXPECT_TRUE(in_flight.full());
+  in_flight.answer(in_flight.oldest_number());
+  EXPECT_FALSE(in_flight.full());
+}
+
+}  // namespace
+}  // namespace tide::nats

@@ -1,0 +1,162 @@
+#include "plugin_host.hpp"
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <stdexcept>
+#include <string_view>
+
+namespace tide::test {
+namespace {
+
+// Larger than the plugin knows, as a newer relay's would be: the plugin must go by the sizes it is told.
+template <class T>
+struct Grown {
+  T known{};
+  std::uint64_t news = ~0ull;
+};
+
+tide_str str(const std::string& text) {
+  return {text.data(), text.size()};
+}
+std::string text(tide_str string) {
+  return string.size == 0 ? "" : std::string(string.data, string.size);
+}
+std::string text(const tide_error& error) {
+  return {error.text, error.size};
+}
+
+tide_error empty_error() {
+  tide_error error{};
+  error.struct_size = sizeof error;
+  return error;
+}
+
+void append_line(void* log, std::int32_t, tide_str line) {
+  *static_cast<std::string*>(log) += text(line) + "\n";
+}
+const void* no_extension(void*, const char*) {
+  return nullptr;
+}
+
+std::vector<Grown<tide_value>> values_of(const Options& options) {
+  std::vector<Grown<tide_value>> values;
+  for (std::uint64_t i = 0; i < plugin().option_count; ++i) {
+    const tide_option& option = plugin().options[i];
+    tide_value& value = values.emplace_back().known;
+    value.name = {option.name, std::string_view(option.name).size()};
+    value.type = option.type;
+    if (const auto set = options.find(option.name); set != options.end()) {
+      value.is_set = 1;
+      if (const auto* string = std::get_if<std::string>(&set->second))
+        value.string = str(*string);
+      else
+        value.integer = std::get<bool>(set->second) ? 1 : 0;
+    }
+  }
+  return values;
+}
+
+}  // namespace
+
+const tide_sink& plugin() {
+  static const tide_sink* const loaded = [] {
+    const char* path = std::getenv("TIDE_TEST_NATS_PLUGIN");
+    if (path == nullptr) throw std::runtime_error("TIDE_TEST_NATS_PLUGIN names no plugin");
+    void* library = ::dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) throw std::runtime_error(::dlerror());
+    const auto entry = reinterpret_cast<tide_sink_v1_fn>(::dlsym(library, TIDE_SINK_ENTRY));
+    if (entry == nullptr) throw std::runtime_error(::dlerror());
+    return entry();
+  }();
+  return *loaded;
+}
+
+Instance::Instance(const Options& options, std::chrono::milliseconds deadline)
+    : host_{sizeof(tide_host), TIDE_SINK_ABI_MINOR, log_.get(), append_line, no_extension} {
+  const auto values = values_of(options);
+  const std::string pipeline = "test-pipeline";
+  tide_config config{};
+  config.struct_size = sizeof config;
+  config.value_size = sizeof values[0];
+  config.values = &values.data()->known;
+  config.value_count = values.size();
+  config.pipeline = str(pipeline);
+  config.deadline_ms = static_cast<std::uint32_t>(deadline.count());
+  tide_error error = empty_error();
+  connected_.status = plugin().ops->connect(&host_, &config, &instance_, &error);
+  connected_.error = text(error);
+}
+
+Instance::~Instance() {
+  close();
+}
+
+void Instance::close(std::chrono::milliseconds deadline) {
+  if (instance_ != nullptr) plugin().ops->close(instance_, static_cast<std::uint32_t>(deadline.count()));
+  instance_ = nullptr;
+}
+
+std::uint64_t Instance::publish(const std::vector<Event>& events) {
+  std::vector<Grown<tide_message>> messages(events.size());
+  std::vector<tide_str> fields(events.size());
+  std::vector<std::vector<tide_header>> headers(events.size());
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    const Event& event = events[i];
+    fields[i] = str(event.subject);
+    for (const auto& [name, value] : event.headers) headers[i].push_back({str(name), str(value)});
+    tide_message& message = messages[i].known;
+    message.token = last_token_ + 1 + i;
+    message.key = str(event.key);
+    message.payload = str(event.payload);
+    message.fields = &fields[i];
+    message.field_count = 1;
+    message.headers = headers[i].data();
+    message.header_count = headers[i].size();
+  }
+  const tide_batch batch{sizeof batch, sizeof messages[0], &messages.data()->known, messages.size()};
+  tide_error error = empty_error();
+  std::uint64_t accepted = 0;
+  outcome_.status = plugin().ops->publish(instance_, &batch, &accepted, &error);
+  outcome_.error = text(error);
+  last_token_ += accepted;
+  return accepted;
+}
+
+std::map<std::uint64_t, Result> Instance::ack(std::chrono::milliseconds timeout, std::uint64_t capacity) {
+  std::vector<Grown<tide_result>> out(capacity);
+  tide_error error = empty_error();
+  std::uint64_t count = 0;
+  outcome_.status = plugin().ops->ack(instance_, &out.data()->known, sizeof out[0], capacity,
+                                      static_cast<std::uint32_t>(timeout.count()), &count, &error);
+  outcome_.error = text(error);
+  std::map<std::uint64_t, Result> results;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const tide_result& known = out[i].known;
+    const bool duplicate = (known.flags & TIDE_RESULT_DUPLICATE) != 0;
+    const Result result{known.status, duplicate, known.native_code, known.sink_position, text(known.error)};
+    if (!results.emplace(known.token, result).second) throw std::runtime_error("a second result for one token");
+  }
+  return results;
+}
+
+std::vector<Result> Instance::deliver(const std::vector<Event>& events) {
+  std::vector<Result> results(events.size());
+  const std::uint64_t before = last_token_;
+  std::size_t published = 0;
+  std::size_t settled = 0;
+  while (settled < events.size()) {
+    if (published < events.size()) {
+      published += publish({events.begin() + static_cast<std::ptrdiff_t>(published), events.end()});
+      if (outcome_.status != TIDE_OK) return results;
+    }
+    for (auto& [token, result] : ack(std::chrono::milliseconds(1000))) {
+      results.at(token - before - 1) = std::move(result);
+      ++settled;
+    }
+    if (outcome_.status != TIDE_OK) return results;
+  }
+  return results;
+}
+
+}  // namespace tide::test

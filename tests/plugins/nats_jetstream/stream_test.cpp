@@ -1,0 +1,139 @@
+// What connect finds out about the stream, and what happens when a subject has none.
+#include <gtest/gtest.h>
+
+#include "plugin_host.hpp"
+#include "support/jetstream.hpp"
+#include "support/servers.hpp"
+
+namespace tide::test {
+namespace {
+
+const std::string any_event = "events.\x1a.\x1a";
+
+void expect_fatal(const Options& options, const std::vector<std::string>& words) {
+  const Instance sink(options);
+  EXPECT_EQ(sink.connected().status, TIDE_FATAL);
+  for (const auto& word : words)
+    EXPECT_NE(sink.connected().error.find(word), std::string::npos)
+        << "no '" << word << "' in " << sink.connected().error;
+}
+
+class StreamLookup : public ::testing::Test {
+ protected:
+  Options options(const std::string& subject = any_event) const {
+    return {{"url", server.url()}, {"subject", subject}};
+  }
+  Options options(const std::string& subject, const std::string& stream) const {
+    return {{"url", server.url()}, {"subject", subject}, {"stream", stream}};
+  }
+
+  NatsServer server;
+  JetStream jetstream{server.url()};
+};
+
+TEST_F(StreamLookup, FindsTheStreamByItsSubject) {
+  StreamOptions stream;
+  stream.duplicate_window = std::chrono::minutes(7);
+  jetstream.create_stream("OTHER", {"other.>"});
+  jetstream.create_stream("EVENTS", {"events.>"}, stream);
+
+  const Instance sink(options());
+
+  EXPECT_EQ(sink.connected().status, TIDE_OK) << sink.connected().error;
+  EXPECT_NE(sink.log().find("stream EVENTS (duplicate window 420 s)"), std::string::npos) << sink.log();
+}
+
+TEST_F(StreamLookup, SaysHowToCreateAStreamWhenNoneTakesTheSubject) {
+  expect_fatal(options(), {"Stream not found", "nats stream add EVENTS --subjects \"events.>\"", "`stream`",
+                           "jetstream: enabled"});
+}
+
+TEST_F(StreamLookup, SaysHowToCreateTheNamedStreamWhenItIsMissing) {
+  expect_fatal(options("orders.events", "ORDERS"),
+               {"Stream not found", "nats stream add ORDERS --subjects \"orders.events\""});
+}
+
+TEST_F(StreamLookup, RefusesANamedStreamThatDoesNotTakeTheSubject) {
+  jetstream.create_stream("ORDERS", {"orders.>", "returns.>"});
+  expect_fatal(options(any_event, "ORDERS"), {"ORDERS", "events.*.*", "orders.>, returns.>"});
+}
+
+TEST_F(StreamLookup, RefusesAStreamThatDoesNotAcknowledge) {
+  StreamOptions stream;
+  stream.no_ack = true;
+  jetstream.create_stream("EVENTS", {"events.>"}, stream);
+  expect_fatal(options(), {"EVENTS", "no_ack"});
+}
+
+TEST_F(StreamLookup, RefusesASubjectTemplateWithAWildcard) {
+  jetstream.create_stream("EVENTS", {"events.>"});
+  expect_fatal(options("events.*"), {"subject"});
+  expect_fatal(options("events..x"), {"subject"});
+}
+
+TEST_F(StreamLookup, RefusesAStreamNameThatIsNone) {
+  expect_fatal(options(any_event, "a.b"), {"'a.b'"});
+}
+
+TEST_F(StreamLookup, RetriesOnlyTheMessagesThatNoStreamTakes) {
+  jetstream.create_stream("EVENTS", {"events.orders.>"});
+  Instance sink(options());
+  ASSERT_EQ(sink.connected().status, TIDE_OK) << sink.connected().error;
+
+  const auto results = sink.deliver({{"events.orders.insert", "1"},
+                                     {"events.other.insert", "2"},
+                                     {"events.orders.insert", "3"},
+                                     {"events.x.y", "4"}});
+
+  EXPECT_EQ(results[0].status, TIDE_STORED) << results[0].error;
+  EXPECT_EQ(results[1].status, TIDE_RETRY);
+  EXPECT_NE(results[1].error.find("events.other.insert"), std::string::npos) << results[1].error;
+  EXPECT_NE(results[1].error.find("nats stream add"), std::string::npos) << results[1].error;
+  EXPECT_EQ(results[2].status, TIDE_STORED) << results[2].error;
+  EXPECT_EQ(results[3].status, TIDE_RETRY);
+}
+
+TEST_F(StreamLookup, DeliversOnceTheStreamIsCreatedAgain) {
+  jetstream.create_stream("EVENTS", {"events.>"});
+  Instance sink(options());
+  jetstream.delete_stream("EVENTS");
+  EXPECT_EQ(sink.deliver({{"events.a.b", "1"}})[0].status, TIDE_RETRY);
+
+  jetstream.create_stream("EVENTS", {"events.>"});
+
+  EXPECT_EQ(sink.deliver({{"events.a.b", "1"}})[0].status, TIDE_STORED);
+}
+
+TEST_F(StreamLookup, StopsWhenTheSubjectBelongsToAnotherStream) {
+  jetstream.create_stream("EVENTS", {"events.orders.>"});
+  jetstream.create_stream("OTHER", {"events.other.>"});
+  Instance sink(options(any_event, "EVENTS"));
+
+  const auto results = sink.deliver({{"events.other.insert", "1"}, {"events.orders.insert", "2"}});
+
+  EXPECT_EQ(results[0].status, TIDE_FATAL);
+  EXPECT_EQ(results[0].native_code, 10060);
+  EXPECT_EQ(results[1].status, TIDE_STORED) << results[1].error;
+}
+
+TEST_F(StreamLookup, RetriesWhenTheStreamIsFull) {
+  StreamOptions stream;
+  stream.discard = js_DiscardNew;
+  stream.max_messages = 1;
+  jetstream.create_stream("EVENTS", {"events.>"}, stream);
+  Instance sink(options());
+
+  const auto results = sink.deliver({{"events.a.b", "1"}, {"events.a.b", "2"}});
+
+  EXPECT_EQ(results[0].status, TIDE_STORED) << results[0].error;
+  EXPECT_EQ(results[1].status, TIDE_RETRY);
+  EXPECT_EQ(results[1].native_code, 10077);
+}
+
+TEST(WithoutJetStream, SaysThatJetStreamIsNotEnabled) {
+  const NatsServer server({}, false);
+  expect_fatal({{"url", server.url()}, {"subject", any_event}}, {"No responders", "jetstream: enabled"});
+}
+
+}  // namespace
+}  // namespace tide::test

@@ -1,0 +1,119 @@
+// The documents say what the programs do: options, commands, examples and links.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+#include "support/servers.hpp"
+
+namespace tide::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path& source() {
+  static const fs::path root = variable("TIDE_SOURCE_ROOT");
+  return root;
+}
+
+RunResult relay(std::vector<std::string> arguments) {
+  const fs::path build = variable("TIDE_BUILD_ROOT");
+  arguments.insert(arguments.begin(), (build / "core/tide-relay").string());
+  return run(arguments, {{"TIDE_RELAY_PLUGIN_PATH", (build / "plugins/nats_jetstream").string()},
+                         {"DATABASE_URL", "postgresql://localhost/shop"},
+                         {"NATS_URL", "nats://localhost:4222"}});
+}
+
+std::string read(const std::string& file) {
+  const std::ifstream in(source() / file);
+  EXPECT_TRUE(in.is_open()) << file;
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+std::vector<std::string> documents() {
+  std::vector<std::string> files{"README.md", "CHANGELOG.md"};
+  for (const auto& entry : fs::recursive_directory_iterator(source() / "docs")) {
+    if (entry.path().extension() == ".md") files.push_back(fs::relative(entry.path(), source()).string());
+  }
+  return files;
+}
+
+// The blocks of a document that are marked as one language.
+std::vector<std::string> blocks(const std::string& file, const std::string& language) {
+  const std::string text = read(file);
+  const std::string begin = "```" + language + "\n";
+  std::vector<std::string> found;
+  for (std::size_t at = 0; (at = text.find(begin, at)) != std::string::npos;) {
+    at += begin.size();
+    found.push_back(text.substr(at, text.find("```", at) - at));
+  }
+  return found;
+}
+
+TEST(Documents, HoldTheOptionTableThatTheProgramPrints) {
+  const std::string text = read("docs/nats.md");
+  const std::string begin = "<!-- options:nats begin -->\n";
+  const auto from = text.find(begin);
+  const auto to = text.find("<!-- options:nats end -->");
+  ASSERT_TRUE(from != std::string::npos && to != std::string::npos);
+  const auto table = text.substr(from + begin.size(), to - from - begin.size());
+  const auto info = relay({"plugins", "info", "nats"});
+  ASSERT_EQ(info.exit_code, 0) << info.err;
+  EXPECT_NE(info.out.find(table), std::string::npos)
+      << "copy the table of `tide-relay plugins info nats` to docs/nats.md:\n"
+      << info.out;
+}
+
+TEST(Documents, NameEveryCommand) {
+  const auto help = relay({"--help"});
+  ASSERT_EQ(help.exit_code, 0) << help.err;
+  const auto text = read("docs/command-line.md");
+  for (const auto* command : {"init", "run", "check", "status", "plugins"}) {
+    EXPECT_NE(help.out.find(command), std::string::npos) << command;
+    EXPECT_NE(text.find(std::string("## tide-relay ") + command), std::string::npos) << command;
+  }
+}
+
+TEST(Documents, ShowConfigurationsThatPassTheCheck) {
+  for (const auto* file : {"README.md", "docs/configuration.md"}) {
+    const auto examples = blocks(file, "toml");
+    EXPECT_FALSE(examples.empty()) << file;
+    for (const auto& example : examples) {
+      const TempDir dir;
+      std::ofstream(dir / "tide-relay.toml") << example;
+      const auto check = relay({"check", "--config", (dir / "tide-relay.toml").string()});
+      EXPECT_EQ(check.exit_code, 0) << file << '\n' << example << check.out << check.err;
+    }
+  }
+}
+
+TEST(Documents, ShowSqlThatRuns) {
+  PostgresServer postgres;
+  for (const auto* file : {"README.md", "docs/nats.md"}) {
+    const auto url = postgres.create_database();
+    const auto init = relay({"init", "--postgres-url", url});
+    ASSERT_EQ(init.exit_code, 0) << init.err;
+    postgres.psql(url, "SELECT tide.outbox_create('orders'); CREATE TABLE orders (id text, state text)");
+    const auto examples = blocks(file, "sql");
+    EXPECT_FALSE(examples.empty()) << file;
+    for (const auto& example : examples) EXPECT_NO_THROW(postgres.psql(url, example)) << file << '\n' << example;
+  }
+}
+
+TEST(Documents, LinkOnlyToFilesThatExist) {
+  const std::regex link(R"(\]\(([^)#]+)(#[^)]*)?\))");
+  for (const auto& file : documents()) {
+    const auto text = read(file);
+    for (std::sregex_iterator match(text.begin(), text.end(), link), none; match != none; ++match) {
+      const std::string target = (*match)[1];
+      if (target.find("://") != std::string::npos) continue;
+      EXPECT_TRUE(fs::exists((source() / file).parent_path() / target)) << file << " links to " << target;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tide::test
