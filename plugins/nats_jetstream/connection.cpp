@@ -18,7 +18,7 @@ using std::chrono::milliseconds;
 
 // Bytes to gather before a write: enough to save system calls, little enough for the server to start early. It also
 // bounds what one TLS write has to finish, because cnats writes the whole buffer in one blocking SSL_write.
-constexpr std::size_t write_size = 64 * 1024;
+constexpr std::size_t write_size = std::size_t{64} * 1024;
 constexpr milliseconds write_deadline{5000};
 
 // cnats puts "(file.c:123): " before its texts.

@@ -14,7 +14,7 @@ namespace {
 using std::chrono::milliseconds;
 
 // Unsent bytes beyond which no more is accepted: the server or the network is slower than the relay.
-constexpr std::size_t max_buffered = 1024 * 1024;
+constexpr std::size_t max_buffered = std::size_t{1024} * 1024;
 
 // JetStream answers within milliseconds, or a second or two while it elects a leader.
 constexpr std::chrono::seconds silence_deadline{5};

@@ -58,12 +58,19 @@ class ReadClock {
   // Until an event with a higher id was delivered, or after so many reads.
   void wait_until_passed(std::int64_t id, int reads) const {
     const int first = reads_;
-    for (int now = first; now - first < reads && last_id_ <= id; now = reads_) reads_.wait(now);
+    for (int now = first; now - first < reads && last_id_ <= id && !stopped_; now = reads_) reads_.wait(now);
+  }
+  // Nothing waits any more.
+  void stop() {
+    stopped_ = true;
+    ++reads_;
+    reads_.notify_all();
   }
 
  private:
   std::atomic<int> reads_ = 0;
   std::atomic<std::int64_t> last_id_ = 0;
+  std::atomic<bool> stopped_ = false;
 };
 
 // Which ways of being difficult the transactions took.
@@ -87,6 +94,7 @@ class Workload {
     for (int i = 0; i < kWriters; ++i) {
       writers_.emplace_back([this, i, seed] {
         guarded([&] { write(i, Random(seed + static_cast<std::uint64_t>(i))); });
+        const std::lock_guard lock(mutex_);
         if (--still_writing_ == 0) decisions_ready_.notify_all();
       });
     }
@@ -97,6 +105,10 @@ class Workload {
       });
     }
   }
+
+  ~Workload() { give_up(); }
+  Workload(const Workload&) = delete;
+  Workload& operator=(const Workload&) = delete;
 
   // False once everything has ended but the transaction that stays open.
   bool running() const { return deciders_done_ < 2; }
@@ -116,9 +128,18 @@ class Workload {
     try {
       call();
     } catch (const std::exception& e) {
-      const std::lock_guard lock(mutex_);
+      std::unique_lock lock(mutex_);
       errors_ += std::string(e.what()) + '\n';
+      lock.unlock();
+      give_up();
     }
+  }
+
+  void give_up() {
+    clock_.stop();
+    const std::lock_guard lock(mutex_);
+    given_up_ = true;
+    decisions_ready_.notify_all();
   }
 
   static std::string payload(const std::string& fate) { return R"({"fate": ")" + fate + R"("})"; }
@@ -170,7 +191,7 @@ class Workload {
   void write(int writer, Random random) {
     pg::Session session(settings(url_));
     const int bulk = writer % 3 == 0 ? random.between(0, kTransactions - 1) : -1;
-    for (int i = 0; i < kTransactions; ++i) {
+    for (int i = 0; i < kTransactions && !given_up_; ++i) {
       session.query("BEGIN");
       const bool commits = !random.one_in(6);
       if (random.one_in(4)) {
@@ -235,7 +256,7 @@ class Workload {
 
   void prepare(pg::Session& session, bool commits) {
     std::unique_lock lock(mutex_);
-    decisions_ready_.wait(lock, [this] { return prepared_ < kPreparedAtOnce; });
+    decisions_ready_.wait(lock, [this] { return prepared_ < kPreparedAtOnce || given_up_; });
     ++prepared_;
     const std::string name = "'prepared " + std::to_string(++kinds_.prepared) + "'";
     lock.unlock();
@@ -271,7 +292,8 @@ class Workload {
   std::deque<std::string> decisions_;
   int prepared_ = 0;
   std::string errors_;
-  std::atomic<int> still_writing_;
+  std::atomic<bool> given_up_ = false;
+  int still_writing_;
   std::atomic<int> deciders_done_ = 0;
   pg::Session stays_open_;
   std::vector<std::jthread> writers_;  // last: they use the rest

@@ -126,5 +126,15 @@ TEST(Renderer, TakesManyAndHugeHeaders) {
   EXPECT_EQ(out.headers.back().second.size(), 1U << 20U);
 }
 
+TEST(Renderer, ASmallEventFollowsAHugeOne) {
+  Renderer renderer(options({"{payload.id}"}));
+  RenderedMessage out;
+  const std::string huge = "{\"text\": \"" + std::string(8U << 20U, 'x') + "\", \"id\": 1}";
+  for (const std::string& payload : {huge, std::string("{\"id\": 2}"), huge, std::string("{\"id\": 3}")}) {
+    ASSERT_FALSE(renderer.render(event("", payload), out).has_value());
+  }
+  EXPECT_EQ(out.fields[0], "3");
+}
+
 }  // namespace
 }  // namespace tide

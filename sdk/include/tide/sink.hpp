@@ -27,6 +27,7 @@
 #include <deque>
 #include <exception>
 #include <iterator>
+#include <memory>
 #include <new>
 #include <span>
 #include <stdexcept>
@@ -287,7 +288,7 @@ template <Sink S>
 struct Thunks {
   static std::int32_t connect(const tide_host* host, const tide_config* config, void** instance,
                               tide_error* err) noexcept {
-    return guarded(err, [&] { *instance = new Instance<S>(Host(host), Config(*config)); });
+    return guarded(err, [&] { *instance = std::make_unique<Instance<S>>(Host(host), Config(*config)).release(); });
   }
 
   static std::int32_t publish(void* instance, const tide_batch* batch, std::uint64_t* accepted,
