@@ -262,7 +262,10 @@ FileConfig parse_config(std::string_view text, const std::string& file, const En
   read_section(context, root, "postgres", [&](Table& table) {
     table.read("url", config.postgres.url);
     table.read("connections", config.postgres.connections, 1, 64);
+    table.read("deadline_ms", config.postgres.deadline_ms, 1000, 600'000);
   });
+  read_section(context, root, "relay",
+               [&](Table& table) { table.read("buffer_mb", config.relay.buffer_mb, 16, 65536); });
   read_section(context, root, "catalog", [&](Table& table) {
     table.read("enabled", config.catalog.enabled);
     table.read("env_allow", config.catalog.env_allow);

@@ -12,7 +12,12 @@ namespace tide {
 
 struct PostgresSection {
   std::string url;  // empty: not in the file
-  int connections = 8;
+  int connections = 8;       // sessions that read outboxes; a relay has two more
+  int deadline_ms = 10'000;  // the longest that a statement may take before the session is given up
+};
+
+struct RelaySection {
+  int buffer_mb = 256;  // MiB of events that all pipelines may hold together
 };
 
 struct CatalogSection {
@@ -32,6 +37,7 @@ struct LogSection {
 
 struct FileConfig {
   PostgresSection postgres;
+  RelaySection relay;
   CatalogSection catalog;
   PluginsSection plugins;
   LogSection log;

@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "base/crash_point.hpp"
+
 namespace tide {
 
 namespace {
@@ -22,7 +24,9 @@ std::string host_and_pid() {
 OffsetStore::OffsetStore(const pg::Settings& settings) : session_(settings), relay_(host_and_pid()) {
   // An offset that is lost in a crash of the server is found again by delivering the same events again, which the sink
   // recognises; waiting for the disk each time would buy nothing. A stuck row must not hold up the other pipelines.
-  session_.query("SET synchronous_commit = off; SET lock_timeout = '2s'");
+  session_.query("SET synchronous_commit = off; SET lock_timeout = '1s'");
+  session_.query("DELETE FROM tide.relays WHERE backend_pid NOT IN (SELECT pid FROM pg_catalog.pg_stat_activity)");
+  beat();
 }
 
 std::optional<OffsetStore::Owned> OffsetStore::acquire(const std::string& pipeline, const std::string& outbox,
@@ -31,6 +35,7 @@ std::optional<OffsetStore::Owned> OffsetStore::acquire(const std::string& pipeli
   const auto claimed = session_.query("SELECT tide.relay_claim($1, $2, $3, $4)", {pipeline, outbox, group, start});
   const auto id = std::string(claimed.at(0, 0));
   if (session_.query("SELECT pg_try_advisory_lock(" + std::string(kLockClass) + ", " + id + ")").at(0, 0) != "t") {
+    end_hung_holder(id);
     return std::nullopt;
   }
   const auto row = session_.query(
@@ -49,6 +54,15 @@ std::optional<OffsetStore::Owned> OffsetStore::acquire(const std::string& pipeli
   }
   owned.sink_position = static_cast<std::uint64_t>(row.integer(0, 8));
   return owned;
+}
+
+void OffsetStore::end_hung_holder(const std::string& offset_id) {
+  session_.query("SELECT pg_terminate_backend(r.backend_pid) FROM pg_catalog.pg_locks l"
+                 " JOIN tide.relays r ON r.backend_pid = l.pid WHERE l.locktype = 'advisory' AND l.granted"
+                 " AND l.classid = " + std::string(kLockClass) + " AND l.objid = $1::oid AND l.objsubid = 2"
+                 " AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"
+                 " AND r.seen_at < clock_timestamp() - $2::interval",
+                 {offset_id, std::to_string(kHung.count()) + " ms"});
 }
 
 void OffsetStore::release(std::int64_t offset_id) {
@@ -85,12 +99,14 @@ void OffsetStore::commit(std::int64_t offset_id, const Acknowledged& progress) {
            d.headers.empty() ? pg::Param() : d.headers, d.payload, d.subject.empty() ? pg::Param() : d.subject,
            d.error});
     }
+    crash_point("mid_commit");
     session_.query_prepared("commit_offset",
                             "UPDATE tide.consumer_offsets SET last_id = $2, snapshot = $3, next_xid = $4,"
                             " late_snapshot = $5, late_next_xid = $6, late_id = $7, sink_position = $8,"
                             " committed_at = now() WHERE offset_id = $1",
                             params);
     if (with_letters) session_.commit();
+    crash_point("after_commit");
   } catch (...) {
     if (with_letters) session_.rollback();
     throw;
@@ -105,9 +121,14 @@ void OffsetStore::note(std::int64_t offset_id, const std::string& state, const s
       {std::to_string(offset_id), state, error.empty() ? pg::Param() : error});
 }
 
-void OffsetStore::check() {
+void OffsetStore::beat() {
+  const auto now = Clock::now();  // the lease counts from before the question, however long the answer takes
   const std::lock_guard lock(mutex_);
-  session_.query("SELECT");
+  session_.query_prepared("beat",
+                          "INSERT INTO tide.relays (backend_pid, relay) VALUES (pg_backend_pid(), $1)"
+                          " ON CONFLICT (backend_pid) DO UPDATE SET relay = excluded.relay, seen_at = clock_timestamp()",
+                          {relay_});
+  lease_until_ = (now + kLease).time_since_epoch();
 }
 
 }  // namespace tide

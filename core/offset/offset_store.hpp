@@ -2,6 +2,8 @@
 // a lock has no way to commit. Any thread; calls take turns.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -37,13 +39,26 @@ class OffsetStore {
   // Tells what the pipeline is doing, for people: "running", "waiting", "stopped", … and why.
   void note(std::int64_t offset_id, const std::string& state, const std::string& error);
 
-  // Whether the session still answers.
-  void check();
+  // Says that this relay lives, which holds its lease for another kLease. Throws pg::ConnectionLost.
+  void beat();
+
+  // Whether a pipeline may send now. A relay that was stopped for a while finds its lease run out, and sends nothing
+  // before it knows that its locks are still its own: by then another relay may have taken over.
+  [[nodiscard]] bool holds_lease() const { return Clock::now().time_since_epoch() < lease_until_.load(); }
+
+  static constexpr std::chrono::milliseconds kLease{2500};
+  // A relay that was not seen for so long is hung: its session is ended, and its pipelines are free.
+  static constexpr std::chrono::milliseconds kHung{3000};
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  void end_hung_holder(const std::string& offset_id);
+
   std::mutex mutex_;
   pg::Session session_;
   const std::string relay_;
+  std::atomic<Clock::duration> lease_until_ = Clock::duration::zero();
 };
 
 }  // namespace tide

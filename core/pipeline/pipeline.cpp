@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/crash_point.hpp"
 #include "base/log.hpp"
 
 namespace tide {
@@ -20,6 +21,8 @@ constexpr milliseconds kPollBusy{1};
 constexpr milliseconds kAckWait{5};
 constexpr milliseconds kConnectDeadline{5000};
 constexpr milliseconds kDrainDeadline{5000};
+constexpr milliseconds kNoLeasePause{20};
+constexpr std::size_t kPageBytesWhenSpent = 64u << 10;  // of a pipeline that holds nothing, when memory is short
 constexpr int kOnceTries = 5;
 
 // Publishers are asked to notify while fewer events a second come, and no longer above: a NOTIFY takes a lock of the
@@ -38,6 +41,8 @@ Pipeline::Pipeline(Parts parts)
       plugin_(std::move(parts.plugin)),
       source_(std::move(parts.source)),
       offsets_(*parts.offsets),
+      memory_(*parts.memory),
+      memory_held_(memory_),
       offset_id_(parts.owned.offset_id),
       once_(parts.once),
       renderer_(config_.templates),
@@ -103,11 +108,18 @@ void Pipeline::deliver(const std::stop_token& stop) {
   while (true) {
     const auto now = Clock::now();
     if (stop.stop_requested()) {
+      crash_point("during_shutdown");
       if (!drain_until) drain_until = now + kDrainDeadline;
       if (in_flight_ == 0 || now >= *drain_until) break;
     } else {
       if (may_read()) read();
-      if (retry_.empty() && batcher_.waiting() > 0) publish();
+      if (retry_.empty() && batcher_.waiting() > 0) {
+        if (offsets_.holds_lease()) {
+          publish();
+        } else {
+          sleep_for(kNoLeasePause, stop);
+        }
+      }
     }
     if (in_flight_ > 0 || sink_full_) {
       pull_acks(batcher_.waiting() > 0 && retry_.empty() && !sink_full_ ? milliseconds(0) : kAckWait);
@@ -134,16 +146,20 @@ bool Pipeline::may_read() {
   if (window_used() + batcher_.read_limit() > kWindow || ledger_.bytes() > kWindowBytes - Batcher::kPageBytes) {
     return false;
   }
+  if (memory_.spent() && !ledger_.empty()) return false;
   if (!at_head_) return true;
   return !once_ && (wakeup_.take() || Clock::now() >= poll_at_);
 }
 
 void Pipeline::read() {
-  const auto page = source_->read(read_to_, batcher_.read_limit());
+  const auto page = source_->read(read_to_, batcher_.read_limit(),
+                                  memory_.spent() ? kPageBytesWhenSpent : Batcher::kPageBytes);
   const auto now = Clock::now();
   at_head_ = !page->full;
   read_to_ = page->end;
   if (page->before.late || page->end.late || !page->events.empty()) batcher_.add(*page, ledger_.add(page));
+  memory_held_.set(ledger_.bytes());
+  crash_point("after_read");
   if (!at_head_ || once_) return;
 
   rate_events_ += page->events.size();
@@ -216,6 +232,7 @@ void Pipeline::publish() {
   }
 
   const auto accepted = messages_.empty() ? 0 : sink_->publish(messages_);
+  crash_point("mid_publish");
   sink_full_ = accepted < messages_.size();
   in_flight_ += accepted;
   if (accepted > 0) first_unsent_ = std::max(first_unsent_, messages_[accepted - 1].token + 1);
@@ -312,6 +329,7 @@ void Pipeline::send_again(const std::stop_token& stop) {
 // The connection broke: all that has no result goes out again, in order.
 void Pipeline::requeue_everything() {
   sink_.reset();
+  crash_point("after_outage");
   commit();
   batcher_.clear();
   std::vector<std::uint64_t> tokens;
@@ -331,6 +349,8 @@ void Pipeline::commit() {
   commit_at_ = Clock::now() + kCommitEvery;
   const auto progress = ledger_.acknowledge();
   if (!progress) return;
+  memory_held_.set(ledger_.bytes());
+  crash_point("after_ack_before_commit");
   offsets_.commit(offset_id_, *progress);
   sink_position_ = progress->sink_position();
   sent_again_.erase(sent_again_.begin(), sent_again_.lower_bound(ledger_.first_token()));

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/backoff.hpp"
+#include "base/memory_budget.hpp"
 #include "base/wakeup.hpp"
 #include "batch/batcher.hpp"
 #include "config/sink_config.hpp"
@@ -33,6 +34,7 @@ class Pipeline {
     std::unique_ptr<Source> source;
     OffsetStore* offsets = nullptr;  // outlives the pipeline
     OffsetStore::Owned owned;
+    MemoryBudget* memory = nullptr;  // outlives the pipeline
     bool once = false;  // deliver what is committed, then return
   };
   explicit Pipeline(Parts parts);
@@ -71,6 +73,8 @@ class Pipeline {
   const std::shared_ptr<const Plugin> plugin_;
   const std::unique_ptr<Source> source_;
   OffsetStore& offsets_;
+  MemoryBudget& memory_;
+  MemoryBudget::Share memory_held_;
   const std::int64_t offset_id_;
   const bool once_;
 

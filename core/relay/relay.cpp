@@ -23,6 +23,25 @@ constexpr milliseconds kRound{500};      // how soon a pipeline that became free
 constexpr seconds kCatalogEvery{5};      // covers a notification that was missed
 constexpr seconds kHoldMisconfigured{60};
 constexpr seconds kHoldFailed{5};
+constexpr milliseconds kSweepEvery{10'000};
+constexpr std::int64_t kSweepRows = 5000;
+
+// A pooler in transaction mode gives each transaction another session: locks, LISTEN and prepared statements would be
+// lost without a word. Seen by keeping one session busy: the other then answers from another backend.
+void refuse_transaction_pooler(const pg::Settings& settings) {
+  pg::Session one(settings);
+  pg::Session other(settings);
+  const auto backend = [](pg::Session& session) { return session.query("SELECT pg_backend_pid()").integer(0, 0); };
+  const auto before = backend(one);
+  other.begin();
+  const auto taken = backend(other);
+  const auto after = backend(one);
+  other.rollback();
+  if (before == after && before != taken) return;
+  throw Error("PostgreSQL is reached through a pooler in transaction mode (one session was served by backends " +
+              std::to_string(before) + " and " + std::to_string(after) +
+              "); a relay needs sessions of its own: name PostgreSQL itself in the URL, or a pool in session mode");
+}
 
 std::string fingerprint_of(const PipelineSpec& spec) {
   return spec.outbox + '\n' + spec.group + '\n' + to_json(spec.sink);
@@ -35,10 +54,15 @@ Relay::Relay(Settings settings, std::stop_token stop, int stop_fd)
       stop_(std::move(stop)),
       stop_fd_(stop_fd),
       plugins_(settings_.plugin_folders),
-      readers_({settings_.postgres_url, "tide-relay reader"},
-               static_cast<std::size_t>(settings_.config.postgres.connections), OutboxReader::prepare_session) {}
+      readers_(postgres("tide-relay reader"), static_cast<std::size_t>(settings_.config.postgres.connections),
+               OutboxReader::prepare_session),
+      memory_(static_cast<std::size_t>(settings_.config.relay.buffer_mb) << 20) {}
 
 Relay::~Relay() { stop_all(); }
+
+pg::Settings Relay::postgres(const char* name) const {
+  return {settings_.postgres_url, name, milliseconds(settings_.config.postgres.deadline_ms)};
+}
 
 EnvPolicy Relay::env_of(const PipelineSpec& spec) const {
   return spec.from_file ? EnvPolicy::any() : EnvPolicy::only(settings_.config.catalog.env_allow);
@@ -76,9 +100,10 @@ RunResult Relay::run() {
 }
 
 void Relay::serve() {
-  watch_ = std::make_unique<pg::Session>(pg::Settings{settings_.postgres_url, "tide-relay"});
+  refuse_transaction_pooler(postgres("tide-relay"));
+  watch_ = std::make_unique<pg::Session>(postgres("tide-relay"));
   installation_ = check_schema(*watch_, schema_source());
-  offsets_ = std::make_unique<OffsetStore>(pg::Settings{settings_.postgres_url, "tide-relay offsets"});
+  offsets_ = std::make_unique<OffsetStore>(postgres("tide-relay offsets"));
   watch_->listen("tide_wake", [this](const std::string& payload) {
     std::int64_t outbox_id = 0;
     std::from_chars(payload.data(), payload.data() + payload.size(), outbox_id);
@@ -98,6 +123,7 @@ void Relay::serve() {
     }
     return;
   }
+  if (!sweeper_.joinable()) sweeper_ = std::jthread([this](const std::stop_token& stop) { sweep(stop); });
   auto next_round = Clock::now();
   while (!stop_.stop_requested()) {
     if (Clock::now() >= next_round || catalog_changed_) {
@@ -111,7 +137,7 @@ void Relay::serve() {
 // Brings what runs in line with what is wanted.
 void Relay::round() {
   reap();
-  offsets_->check();
+  offsets_->beat();
   const auto specs = wanted();
   for (auto& [name, r] : running_) {
     const auto is_it = [&](const PipelineSpec& s) { return s.name == name && fingerprint_of(s) == r->fingerprint; };
@@ -194,6 +220,7 @@ void Relay::start(const PipelineSpec& spec, const std::string& fingerprint) {
                                                 installation_ + '/' + spec.outbox + '/');
   parts.offsets = offsets_.get();
   parts.owned = *owned;
+  parts.memory = &memory_;
   parts.once = settings_.once;
   r.pipeline = std::make_unique<Pipeline>(std::move(parts));
   r.thread = std::jthread([&r](const std::stop_token& stop) {
@@ -229,6 +256,28 @@ void Relay::reap() {
       hold(name, ended->fingerprint, kHoldFailed);
     }
     offsets_->release(ended->offset_id);
+  }
+}
+
+// Removes what is delivered and past its retention, in small steps, for as long as there is something. One relay of a
+// database does it at a time.
+void Relay::sweep(const std::stop_token& stop) {
+  Wakeup never;
+  while (!stop.stop_requested()) {
+    try {
+      auto session = readers_.borrow();
+      try {
+        const auto swept = session->query("SELECT CASE WHEN pg_try_advisory_xact_lock(1953064037, -1)"
+                                          " THEN tide.outbox_sweep(NULL, " + std::to_string(kSweepRows) + ") END");
+        if (swept.integer(0, 0) >= kSweepRows) continue;
+      } catch (const pg::ConnectionLost&) {
+        session.discard();
+        throw;
+      }
+    } catch (const Error& e) {
+      spdlog::debug("sweep: {}", e.what());  // whoever owns the pipelines tells it aloud
+    }
+    never.wait_for(kSweepEvery, stop);
   }
 }
 

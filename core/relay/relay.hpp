@@ -60,6 +60,7 @@ class Relay {
   };
 
   void serve();
+  void sweep(const std::stop_token& stop);
   void round();
   [[nodiscard]] std::vector<PipelineSpec> wanted();
   void take(const PipelineSpec& spec);
@@ -68,6 +69,7 @@ class Relay {
   void stop_all();
   void hold(const std::string& name, const std::string& fingerprint, std::chrono::seconds time);
   void worse(RunResult result) { result_ = std::max(result_, result); }
+  [[nodiscard]] pg::Settings postgres(const char* name) const;
   [[nodiscard]] EnvPolicy env_of(const PipelineSpec& spec) const;
 
   const Settings settings_;
@@ -79,12 +81,14 @@ class Relay {
   std::unique_ptr<pg::Session> watch_;
   std::unique_ptr<OffsetStore> offsets_;
   pg::SessionPool readers_;
+  MemoryBudget memory_;
   bool catalog_changed_ = true;
   Clock::time_point catalog_at_{};
   std::vector<PipelineSpec> catalog_;
   std::map<std::string, std::unique_ptr<Running>> running_;
   std::map<std::string, Held> held_;
   RunResult result_ = RunResult::done;
+  std::jthread sweeper_;  // last: it ends before what it uses
 };
 
 }  // namespace tide

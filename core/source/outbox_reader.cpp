@@ -9,9 +9,10 @@ namespace {
 // One statement is one snapshot: the session is at REPEATABLE READ, so even planning sees the statement's snapshot,
 // and next_xid, read while it runs, is never older than it.
 //
-// $1 last_id, $2 snapshot, $3 next_xid, $4 late snapshot, $5 late last_id, $6 limit.
-// Kind 0 is one row about the read itself; 1 rows that became visible late; 2 new rows. While late rows are being
-// paged through ($4), new ones wait: the snapshot that bounds the late ones must not move.
+// $1 last_id, $2 snapshot, $3 next_xid, $4 late snapshot, $5 late last_id, $6 limit, $7 limit in bytes.
+// Kind 0 is one row about the read itself; 1 rows that became visible late; 2 new rows; 3 and 4 stand for late and new
+// rows that are beyond the limit in bytes. While late rows are being paged through ($4), new ones wait: the snapshot
+// that bounds the late ones must not move.
 //
 // Late rows are looked up by the xid of each transaction that was running then and is not any more. Usually there is
 // none, or one; the id alone would mean a scan over everything that is kept.
@@ -19,6 +20,14 @@ std::string read_sql(const std::string& part, const std::string& wake) {
   const std::string columns =
       "m.id, (date_part('epoch', m.created_at) * 1000000)::bigint, m.stream_table, m.op, m.dedup_key, m.headers, "
       "m.payload";
+  // Of rows in the order of id, those before which fewer than $7 bytes stand; the others without their texts.
+  const auto cut = [](const std::string& kind, const std::string& kind_beyond, const std::string& rows) {
+    return "(SELECT CASE WHEN beyond THEN " + kind_beyond + " ELSE " + kind +
+           " END, id, created, stream_table, op, dedup_key, CASE WHEN NOT beyond THEN headers END,"
+           " CASE WHEN NOT beyond THEN payload END FROM (SELECT r.*, coalesce(sum(tide.payload_bytes(payload)) OVER ("
+           "ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) >= $7::bigint AS beyond FROM (" + rows +
+           ") r (id, created, stream_table, op, dedup_key, headers, payload)) c)";
+  };
   return "WITH now AS MATERIALIZED ("
          "SELECT snap, pg_snapshot_xmax(snap)::text::bigint + age(pg_snapshot_xmax(snap)::xid) AS next_xid"
          " FROM (SELECT pg_current_snapshot() AS snap) s), "
@@ -30,11 +39,13 @@ std::string read_sql(const std::string& part, const std::string& wake) {
          " WHERE pg_visible_in_snapshot(d.xid, coalesce($4::pg_snapshot, now.snap))) "
          "SELECT 0, next_xid, pg_sequence_last_value('" + wake + "'::regclass), snap::text, NULL, NULL, NULL::jsonb,"
          " NULL::jsonb FROM now "
-         "UNION ALL (SELECT 1, late.* FROM ended CROSS JOIN LATERAL ("
-         "SELECT " + columns + " FROM " + part + " m WHERE m.xid = ended.xid AND m.id > $5::bigint AND m.id <= $1::bigint"
-         " ORDER BY m.id LIMIT $6::bigint) late ORDER BY 2 LIMIT $6::bigint) "
-         "UNION ALL (SELECT 2, " + columns + " FROM " + part + " m WHERE m.id > $1::bigint AND $4::pg_snapshot IS NULL"
-         " ORDER BY m.id LIMIT $6::bigint)";
+         "UNION ALL " +
+         cut("1", "3", "SELECT late.* FROM ended CROSS JOIN LATERAL (SELECT " + columns + " FROM " + part +
+                      " m WHERE m.xid = ended.xid AND m.id > $5::bigint AND m.id <= $1::bigint"
+                      " ORDER BY m.id LIMIT $6::bigint) late ORDER BY 1 LIMIT $6::bigint") +
+         " UNION ALL " +
+         cut("2", "4", "SELECT " + columns + " FROM " + part + " m WHERE m.id > $1::bigint AND $4::pg_snapshot IS NULL"
+                  " ORDER BY m.id LIMIT $6::bigint");
 }
 
 enum Column { kKind, kId, kCreated, kStreamTable, kOp, kKey, kHeaders, kPayload };
@@ -57,14 +68,15 @@ void OutboxReader::prepare_session(pg::Session& session) {
       "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off");
 }
 
-std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::size_t limit) {
-  std::vector<pg::Param> params(6);
+std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::size_t limit, std::size_t max_bytes) {
+  std::vector<pg::Param> params(7);
   params[0] = std::to_string(position.last_id);
   params[1] = position.snapshot;
   params[2] = std::to_string(position.next_xid);
   if (position.late) params[3] = position.late->snapshot;
   params[4] = std::to_string(position.late ? position.late->last_id : 0);
   params[5] = std::to_string(limit);
+  params[6] = std::to_string(max_bytes);
 
   const auto rows = [&] {
     auto session = sessions_.borrow();
@@ -81,6 +93,8 @@ std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::si
   page->before = position;
   page->events.reserve(rows.size() - 1);
   std::size_t fresh = 0;
+  bool more_late = false;
+  bool more_new = false;
   for (std::size_t row = 0; row < rows.size(); ++row) {
     const auto kind = rows.at(row, kKind);
     if (kind == "0") {
@@ -89,10 +103,12 @@ std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::si
       page->snapshot = rows.at(row, kStreamTable);
       continue;
     }
+    more_late = more_late || kind == "3" || (kind == "2" && page->late_count == limit);
+    more_new = more_new || kind == "4";
     if (kind == "1") {
       ++page->late_count;
-    } else if (page->late_count == limit) {
-      break;  // more late rows may wait, and they come first
+    } else if (kind != "2" || more_late) {
+      continue;  // the late rows that are left come first
     } else {
       ++fresh;
     }
@@ -114,8 +130,9 @@ std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::si
     page->events.push_back(event);
   }
 
-  page->full = page->late_count == limit || fresh == limit || position.late.has_value();
-  if (page->late_count == limit) {
+  more_late = more_late || page->late_count == limit;
+  page->full = more_late || more_new || fresh == limit || position.late.has_value();
+  if (more_late) {
     page->end = position;
     if (!page->end.late) page->end.late = Position::Late{page->snapshot, page->next_xid, 0};
     page->end.late->last_id = page->events.back().id;

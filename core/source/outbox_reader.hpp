@@ -14,7 +14,7 @@ class OutboxReader : public Source {
   // key_prefix: "<installation id>/<outbox>/", the beginning of the keys of events that were published without one.
   OutboxReader(pg::SessionPool& sessions, std::int64_t outbox_id, std::string outbox, std::string key_prefix);
 
-  std::shared_ptr<const Page> read(const Position& position, std::size_t limit) override;
+  std::shared_ptr<const Page> read(const Position& position, std::size_t limit, std::size_t max_bytes) override;
   void ask_wake(bool asked) override;
 
   // What a session must be set to before it reads: plans that hold whatever the statistics say.

@@ -15,8 +15,9 @@ class Source {
   Source& operator=(const Source&) = delete;
   virtual ~Source() = default;
 
-  // The next at most `limit` events after `position`, in the order of delivery.
-  virtual std::shared_ptr<const Page> read(const Position& position, std::size_t limit) = 0;
+  // The next at most `limit` events after `position`, in the order of delivery; fewer once their payloads take
+  // `max_bytes`, but at least one.
+  virtual std::shared_ptr<const Page> read(const Position& position, std::size_t limit, std::size_t max_bytes) = 0;
 
   // Asks publishers to notify (or no longer to), because the relay is about to sleep (or polls anyway).
   virtual void ask_wake(bool asked) = 0;

@@ -102,6 +102,15 @@ CREATE TABLE tide.consumer_offsets (
 ) WITH (fillfactor = 50);  -- updated often: room for HOT updates in the page
 GRANT SELECT, UPDATE ON tide.consumer_offsets TO tide_relay;
 
+-- Relays that live, by the session that holds their locks. A relay whose seen_at stands still is hung: one that waits
+-- ends that session and takes over. Lost in a crash of the server, as the sessions are.
+CREATE UNLOGGED TABLE tide.relays (
+  backend_pid integer PRIMARY KEY,
+  relay text NOT NULL,
+  seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (fillfactor = 50);
+GRANT SELECT, INSERT, UPDATE, DELETE ON tide.relays TO tide_relay;
+
 CREATE TABLE tide.dead_letter_messages (
   dead_letter_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   pipeline text NOT NULL,

@@ -170,12 +170,14 @@ BEGIN
   FOR o IN SELECT * FROM tide.outboxes t WHERE outbox_name IS NULL OR t.name = outbox_name ORDER BY t.outbox_id LOOP
     SELECT coalesce(min(last_id), 9223372036854775807) INTO reached
       FROM tide.consumer_offsets WHERE outbox_id = o.outbox_id;
+    -- Only the oldest max_rows are looked at: what follows is younger, and a call costs the same at any table size.
     EXECUTE format(
-      'DELETE FROM tide.%1$I WHERE id IN (SELECT m.id FROM tide.%1$I m WHERE m.id <= $1'
+      'DELETE FROM tide.%1$I WHERE id IN ('
+      'SELECT m.id FROM tide.%1$I m WHERE m.id IN (SELECT id FROM tide.%1$I WHERE id <= $1 ORDER BY id LIMIT $4)'
       ' AND m.created_at < now() - make_interval(hours => $2)'
       ' AND NOT EXISTS (SELECT FROM tide.consumer_offsets c WHERE c.outbox_id = $3'
       ' AND NOT pg_visible_in_snapshot(m.xid, c.snapshot))'
-      ' ORDER BY m.id LIMIT $4 FOR UPDATE SKIP LOCKED)', 'outbox_' || o.outbox_id)
+      ' FOR UPDATE SKIP LOCKED)', 'outbox_' || o.outbox_id)
       USING reached, o.retention_hours, o.outbox_id, max_rows;
     GET DIAGNOSTICS removed = ROW_COUNT;
     total := total + removed;
@@ -363,6 +365,17 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     END
 $$;
 
+-- What a payload takes when it is read, in bytes: a page is cut by it. Printing it to know would cost a publisher's
+-- time again for each event, so only a compressed one is.
+DO $$
+BEGIN
+  EXECUTE format('CREATE OR REPLACE FUNCTION tide.payload_bytes(payload jsonb) RETURNS bigint LANGUAGE sql STABLE AS %L',
+    'SELECT CASE WHEN ' || CASE WHEN current_setting('server_version_num')::integer >= 140000
+      THEN 'pg_catalog.pg_column_compression(payload) IS NULL' ELSE 'pg_catalog.pg_column_size(payload) OPERATOR(pg_catalog.<) 600'
+    END || ' THEN pg_catalog.pg_column_size(payload)::bigint ELSE pg_catalog.octet_length(payload::text)::bigint END');
+END
+$$;
+
 -- How many events of the outbox a position has not delivered.
 CREATE OR REPLACE FUNCTION tide.offset_lag(o tide.consumer_offsets) RETURNS bigint
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -440,6 +453,6 @@ GRANT EXECUTE ON FUNCTION tide.outbox_attach(regclass, text), tide.outbox_detach
   TO tide_admin;
 GRANT EXECUTE ON FUNCTION tide.outbox_id_of(text), tide.outbox_status(text), tide.outbox_sweep(text, integer),
   tide.offset_lag(tide.consumer_offsets), tide.mask(jsonb, text) TO tide_relay, tide_admin;
-GRANT EXECUTE ON FUNCTION tide.relay_claim(text, text, text, text) TO tide_relay;
+GRANT EXECUTE ON FUNCTION tide.relay_claim(text, text, text, text), tide.payload_bytes(jsonb) TO tide_relay;
 GRANT SELECT ON tide.relay_pipelines, tide.consumer_lag, tide.dead_letters, tide.outboxes, tide.installation
   TO tide_relay, tide_admin;
