@@ -20,20 +20,33 @@ struct DeadLetter {
   std::string error;
 };
 
+// A dead letter that was sent again, and what came of it.
+struct RetriedLetter {
+  std::int64_t dead_letter_id = 0;
+  bool rejected = false;       // again; else it is stored
+  std::string subject, error;  // of one that was rejected, as in DeadLetter
+};
+
 class Acknowledged {
  public:
   [[nodiscard]] const Position& position() const { return position_; }
   [[nodiscard]] std::uint64_t sink_position() const { return sink_position_; }  // 0: the sink does not count
   [[nodiscard]] const std::vector<DeadLetter>& dead_letters() const { return dead_letters_; }
+  [[nodiscard]] const std::vector<RetriedLetter>& retried_letters() const { return retried_letters_; }
 
  private:
   friend class AckLedger;
-  Acknowledged(Position position, std::uint64_t sink_position, std::vector<DeadLetter> dead_letters)
-      : position_(std::move(position)), sink_position_(sink_position), dead_letters_(std::move(dead_letters)) {}
+  Acknowledged(Position position, std::uint64_t sink_position, std::vector<DeadLetter> dead_letters,
+               std::vector<RetriedLetter> retried_letters)
+      : position_(std::move(position)),
+        sink_position_(sink_position),
+        dead_letters_(std::move(dead_letters)),
+        retried_letters_(std::move(retried_letters)) {}
 
   Position position_;
   std::uint64_t sink_position_;
   std::vector<DeadLetter> dead_letters_;
+  std::vector<RetriedLetter> retried_letters_;
 };
 
 }  // namespace tide

@@ -27,9 +27,13 @@ struct Page {
   std::shared_ptr<const void> storage;  // holds what the events point to
   std::deque<std::string> made_keys;    // keys of events that came without one
 
+  // Of a page of dead letters that are sent again: each event's dead_letter_id. Such a page never moves the position:
+  // `end` is `before`.
+  std::vector<std::int64_t> letter_ids;
+
   // The position once events 0 to index are delivered.
   [[nodiscard]] Position after(std::size_t index) const {
-    if (index + 1 == events.size()) return end;
+    if (index + 1 == events.size() || !letter_ids.empty()) return end;
     if (index >= late_count) return {events[index].id, snapshot, next_xid, {}};
     Position position = before;
     if (!position.late) position.late = Position::Late{snapshot, next_xid, 0};

@@ -2,7 +2,9 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <set>
 
 #include "base/deadline_guard.hpp"
@@ -16,6 +18,8 @@ namespace tide::pg {
 
 namespace {
 
+constexpr std::chrono::milliseconds kFarewell{1000};  // for closing a session that may hang
+
 // libpq ends its messages with a line break, and tells of a lost connection in several lines.
 std::string one_line(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
@@ -25,6 +29,16 @@ std::string one_line(std::string text) {
     text.replace(at, end - at, "; ");
   }
   return text;
+}
+
+// A server that hangs accepts the connection and says nothing more. libpq counts whole seconds, at least two; the URL's
+// own word and PGCONNECT_TIMEOUT win.
+std::string with_connect_timeout(const std::string& url, std::chrono::milliseconds deadline) {
+  if (url.find("connect_timeout") != std::string::npos || std::getenv("PGCONNECT_TIMEOUT") != nullptr) return url;
+  const bool is_url = url.starts_with("postgresql://") || url.starts_with("postgres://");
+  const char* separator = !is_url ? " " : url.find('?') == std::string::npos ? "?" : "&";
+  return url + separator + "connect_timeout=" +
+         std::to_string(std::chrono::ceil<std::chrono::seconds>(deadline).count());
 }
 
 class Receiver : public pqxx::notification_receiver {
@@ -72,17 +86,22 @@ class Session::Impl {
 
   template <typename Call>
   Result run(const Call& call) {
-    if (!conn_->is_open()) throw ConnectionLost("the PostgreSQL session was closed");
+    if (!conn_->is_open()) throw expired_ ? silent() : ConnectionLost("the PostgreSQL session was closed");
     const DeadlineGuard guard(conn_->sock(), deadline_);
     try {
       if (transaction_) return wrap(call(*transaction_));
       pqxx::nontransaction alone(*conn_);
       return wrap(call(alone));
+    } catch (const pqxx::transaction_rollback& e) {  // in libpqxx 6 not an sql_error
+      const bool deadlock = dynamic_cast<const pqxx::deadlock_detected*>(&e) != nullptr;
+      throw SqlError(one_line(e.what()), deadlock ? "40P01" : "40001");
+    } catch (const pqxx::insufficient_privilege& e) {  // libpqxx 6 leaves its code out
+      throw SqlError(one_line(e.what()), "42501");
     } catch (const pqxx::sql_error& e) {
-      if (guard.expired()) throw silent();
+      if (expired_ = guard.expired(); expired_) throw silent();
       throw SqlError(one_line(e.what()), e.sqlstate());
     } catch (const pqxx::failure& e) {
-      if (guard.expired()) throw silent();
+      if (expired_ = guard.expired(); expired_) throw silent();
       throw ConnectionLost("the PostgreSQL session was lost: " + one_line(e.what()));
     }
   }
@@ -97,6 +116,7 @@ class Session::Impl {
 
   pqxx::connection& conn() { return *conn_; }
   std::optional<pqxx::work>& transaction() { return transaction_; }
+  [[nodiscard]] std::chrono::milliseconds deadline() const { return deadline_; }
 
   std::set<std::string> prepared;
   std::vector<std::unique_ptr<Receiver>> receivers;
@@ -104,9 +124,7 @@ class Session::Impl {
  private:
   static std::unique_ptr<pqxx::connection> open(const Settings& settings) {
     try {
-      // PGCONNECT_TIMEOUT and the like in the environment still count; the URL's own words win over these.
-      std::string options = settings.url;
-      return std::make_unique<pqxx::connection>(options);
+      return std::make_unique<pqxx::connection>(with_connect_timeout(settings.url, settings.deadline));
     } catch (const std::exception& e) {
       throw ConnectionLost("cannot connect to PostgreSQL: " + one_line(e.what()));
     }
@@ -124,6 +142,7 @@ class Session::Impl {
   const std::chrono::milliseconds deadline_;
   std::unique_ptr<pqxx::connection> conn_;
   std::optional<pqxx::work> transaction_;
+  bool expired_ = false;  // this session was given up: whoever uses it next is told the same
 };
 
 Session::Session(const Settings& settings) : impl_(std::make_unique<Impl>(settings)) {
@@ -131,8 +150,10 @@ Session::Session(const Settings& settings) : impl_(std::make_unique<Impl>(settin
 }
 
 Session::~Session() {
-  impl_->receivers.clear();
   rollback();
+  // libpqxx says UNLISTEN, and waits for the answer.
+  const DeadlineGuard guard(impl_->conn().sock(), std::min(impl_->deadline(), kFarewell));
+  impl_->receivers.clear();
 }
 
 Result Session::query(const std::string& sql) {
@@ -166,7 +187,7 @@ Result Session::query_prepared(const std::string& name, const std::string& sql, 
 }
 
 void Session::begin() {
-  const DeadlineGuard guard(impl_->conn().sock(), std::chrono::seconds(10));
+  const DeadlineGuard guard(impl_->conn().sock(), impl_->deadline());
   try {
     impl_->transaction().emplace(impl_->conn());
   } catch (const pqxx::failure& e) {
@@ -185,6 +206,8 @@ void Session::commit() {
 }
 
 void Session::rollback() noexcept {
+  if (!impl_->transaction()) return;
+  const DeadlineGuard guard(impl_->conn().sock(), impl_->deadline());
   try {
     impl_->transaction().reset();
   } catch (const std::exception&) {  // the session is gone, and the transaction with it
@@ -200,9 +223,10 @@ void Session::listen(const std::string& channel, std::function<void(const std::s
 void Session::wait(std::chrono::milliseconds timeout, int stop_fd) {
   auto& conn = impl_->conn();
   if (!conn.is_open()) throw ConnectionLost("the PostgreSQL session was closed");
-  pollfd fds[] = {{conn.sock(), POLLIN, 0}, {stop_fd, POLLIN, 0}};
-  if (::poll(fds, 2, static_cast<int>(timeout.count())) <= 0 || fds[0].revents == 0) return;
   try {
+    if (conn.get_notifs() > 0) return;  // it came with the answer of a query: the socket will not tell of it again
+    pollfd fds[] = {{conn.sock(), POLLIN, 0}, {stop_fd, POLLIN, 0}};
+    if (::poll(fds, 2, static_cast<int>(timeout.count())) <= 0 || fds[0].revents == 0) return;
     conn.get_notifs();
   } catch (const pqxx::failure& e) {
     throw ConnectionLost("the PostgreSQL session was lost: " + one_line(e.what()));
@@ -233,6 +257,12 @@ SessionPool::Lease SessionPool::borrow() {
 
 SessionPool::Lease::~Lease() {
   if (pool_ != nullptr) pool_->give_back(std::move(session_));
+}
+
+void SessionPool::close_idle() {
+  std::vector<std::unique_ptr<Session>> idle;
+  const std::lock_guard lock(mutex_);
+  idle.swap(idle_);
 }
 
 void SessionPool::give_back(std::unique_ptr<Session> session) {

@@ -110,6 +110,8 @@ class SessionPool {
     friend class SessionPool;
   };
   Lease borrow();  // waits for a free one; throws ConnectionLost
+  // Closes those that nobody has: after one was lost, the others are most likely lost too.
+  void close_idle();
 
  private:
   void give_back(std::unique_ptr<Session> session);

@@ -1,6 +1,7 @@
 // The program's commands, each from its options to its exit code. One thread.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -24,6 +25,10 @@ struct Options {
   bool connect = false;
   bool json = false;
   std::string plugin;  // a plugin's id, a sink type or a file
+  // Which dead letters: a pipeline's, those with these ids, or all.
+  std::string pipeline;
+  std::vector<std::int64_t> letters;
+  bool all = false;
 };
 
 int init(const Options& options);
@@ -32,6 +37,9 @@ int check(const Options& options);
 int status(const Options& options);
 int list_plugins(const Options& options);
 int plugin_info(const Options& options);
+int list_dead_letters(const Options& options);
+int retry_dead_letters(const Options& options);
+int discard_dead_letters(const Options& options);
 
 // Shared by them.
 FileConfig load(const Options& options);  // throws ConfigError

@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 
 #include "base/error.hpp"
@@ -66,6 +67,37 @@ int main(int argc, char** argv) {
   add(*plugins, "info", "A plugin's options, as a table", cli::plugin_info)
       ->add_option("NAME", options.plugin, "A plugin's id or sink type, such as nats")
       ->required();
+
+  auto* letters =
+      add(app, "dead-letters", "Look at events that a sink rejected for good; send them again or discard them", nullptr);
+  letters->require_subcommand(1);
+  letters->footer(
+      "A dead letter is an event that its sink can never store as it is: too large, a subject that is not valid, a\n"
+      "template value that is missing. Mend the cause, then send it again:\n"
+      "  tide-relay dead-letters list --pipeline orders-to-nats\n"
+      "  tide-relay dead-letters retry --pipeline orders-to-nats\n"
+      "  tide-relay dead-letters discard --id 17 18\n"
+      "A letter goes only to the pipeline that rejected it, with the key it had, and is removed once it is stored.\n"
+      "Rejected again, it stays, with the new error. The login needs the role tide_admin; for list, tide_relay will do.");
+  const auto pipeline = [&](CLI::App* sub, const char* help) {
+    return sub->add_option("--pipeline", options.pipeline, help)->type_name("NAME");
+  };
+  auto* list =
+      add(*letters, "list", "The dead letters, oldest first: why each was rejected, and when", cli::list_dead_letters);
+  config(list), postgres(list);
+  pipeline(list, "Only those of this pipeline");
+  list->add_flag("--json", options.json, "As JSON, for programs, with payload and headers");
+  const auto selection = [&](CLI::App* sub) {
+    config(sub), postgres(sub);
+    auto* which = sub->add_option_group("Which letters", "One of these is needed");
+    pipeline(which, "Those of this pipeline");
+    which->add_option("--id", options.letters, "Those with these ids, as list shows them; all of them or none")
+        ->type_name("ID");
+    which->add_flag("--all", options.all, "Those of every pipeline");
+    which->require_option(1);
+  };
+  selection(add(*letters, "retry", "Send dead letters again", cli::retry_dead_letters));
+  selection(add(*letters, "discard", "Remove dead letters for good", cli::discard_dead_letters));
 
   try {
     app.parse(argc, argv);

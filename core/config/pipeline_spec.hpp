@@ -16,6 +16,7 @@ struct PipelineSpec {
   bool from_file = false;
   std::string file;   // of the configuration file; empty: from the catalog
   std::string where;  // "pipeline 'x'"
+  std::string version;  // tells apart the catalog's configurations of one pipeline; empty: from a file
 };
 
 }  // namespace tide

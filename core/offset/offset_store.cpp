@@ -86,7 +86,7 @@ void OffsetStore::commit(std::int64_t offset_id, const Acknowledged& progress) {
     params[6] = std::to_string(p.late->last_id);
   }
   const std::lock_guard lock(mutex_);
-  const bool with_letters = !progress.dead_letters().empty();
+  const bool with_letters = !progress.dead_letters().empty() || !progress.retried_letters().empty();
   if (with_letters) session_.begin();
   try {
     for (const auto& d : progress.dead_letters()) {
@@ -99,6 +99,7 @@ void OffsetStore::commit(std::int64_t offset_id, const Acknowledged& progress) {
            d.headers.empty() ? pg::Param() : d.headers, d.payload, d.subject.empty() ? pg::Param() : d.subject,
            d.error});
     }
+    settle_letters(progress.retried_letters());
     crash_point("mid_commit");
     session_.query_prepared("commit_offset",
                             "UPDATE tide.consumer_offsets SET last_id = $2, snapshot = $3, next_xid = $4,"
@@ -111,6 +112,28 @@ void OffsetStore::commit(std::int64_t offset_id, const Acknowledged& progress) {
     if (with_letters) session_.rollback();
     throw;
   }
+}
+
+// A letter that somebody is discarding at this moment is passed over: a commit must not wait for people. If they change
+// their mind it is sent once more, under the same key.
+void OffsetStore::settle_letters(const std::vector<RetriedLetter>& letters) {
+  constexpr const char* kUnlocked = " FOR UPDATE SKIP LOCKED)";
+  std::string stored;
+  for (const auto& letter : letters) {
+    const auto id = std::to_string(letter.dead_letter_id);
+    if (!letter.rejected) {
+      stored += (stored.empty() ? "{" : ",") + id;
+      continue;
+    }
+    session_.query(std::string("UPDATE tide.dead_letter_messages SET state = 'dead', tries = tries + 1, subject = $2,"
+                               " error = $3, failed_at = now() WHERE dead_letter_id = (SELECT dead_letter_id FROM"
+                               " tide.dead_letter_messages WHERE dead_letter_id = $1") + kUnlocked,
+                   {id, letter.subject.empty() ? pg::Param() : letter.subject, letter.error});
+  }
+  if (stored.empty()) return;
+  session_.query(std::string("DELETE FROM tide.dead_letter_messages WHERE dead_letter_id IN (SELECT dead_letter_id FROM"
+                             " tide.dead_letter_messages WHERE dead_letter_id = ANY($1::bigint[])") + kUnlocked,
+                 {stored + '}'});
 }
 
 void OffsetStore::note(std::int64_t offset_id, const std::string& state, const std::string& error) {

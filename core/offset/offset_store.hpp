@@ -32,8 +32,8 @@ class OffsetStore {
                                const std::string& start);
   void release(std::int64_t offset_id);
 
-  // Moves the offset, and stores the dead letters with it in one transaction. Throws pg::ConnectionLost when the
-  // session, and every lock with it, is gone.
+  // Moves the offset; stores new dead letters, and removes or renews those that were sent again, with it in one
+  // transaction. Throws pg::ConnectionLost when the session, and every lock with it, is gone.
   void commit(std::int64_t offset_id, const Acknowledged& progress);
 
   // Tells what the pipeline is doing, for people: "running", "waiting", "stopped", … and why.
@@ -54,6 +54,7 @@ class OffsetStore {
   using Clock = std::chrono::steady_clock;
 
   void end_hung_holder(const std::string& offset_id);
+  void settle_letters(const std::vector<RetriedLetter>& letters);
 
   std::mutex mutex_;
   pg::Session session_;

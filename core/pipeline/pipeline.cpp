@@ -1,6 +1,7 @@
 #include "pipeline/pipeline.hpp"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "base/crash_point.hpp"
@@ -15,6 +16,9 @@ using std::chrono::seconds;
 
 constexpr std::uint64_t kWindow = 16384;          // events that are kept until their offset is committed
 constexpr std::size_t kWindowBytes = 64u << 20;   // and what their texts may take
+// What an earlier life may have sent beyond the offset: a window, and what it committed in the last moments before a
+// crash of PostgreSQL, which forgets that.
+constexpr std::uint64_t kDoubt = 8 * kWindow;
 constexpr milliseconds kCommitEvery{100};
 constexpr milliseconds kPollAsked{1000};  // covers a wake-up that was missed
 constexpr milliseconds kPollBusy{1};
@@ -40,6 +44,7 @@ Pipeline::Pipeline(Parts parts)
       config_(std::move(parts.config)),
       plugin_(std::move(parts.plugin)),
       source_(std::move(parts.source)),
+      letters_(std::move(parts.letters)),
       offsets_(*parts.offsets),
       memory_(*parts.memory),
       memory_held_(memory_),
@@ -47,10 +52,11 @@ Pipeline::Pipeline(Parts parts)
       once_(parts.once),
       renderer_(config_.templates),
       batcher_(static_cast<std::size_t>(config_.settings.batch_size)),
+      ledger_(parts.owned.position, parts.owned.sink_position),
       read_to_(parts.owned.position),
       sink_position_(parts.owned.sink_position),
-      // What an earlier life had in flight is at most a window beyond the offset.
-      first_unsent_(1 + kWindow),
+      first_unsent_(1 + kDoubt),
+      doubt_end_(first_unsent_),
       backoff_(config_.settings.retry_initial, config_.settings.retry_max),
       slow_backoff_(seconds(5), seconds(60)) {}
 
@@ -104,6 +110,15 @@ bool Pipeline::connect(const std::stop_token& stop) {
 }
 
 void Pipeline::deliver(const std::stop_token& stop) {
+  // Before anything is sent, so that all that will be in doubt stands after a position that is known.
+  for (const auto& result : sink_->ack(milliseconds(0))) {
+    if (result.token == 0 && result.status == TIDE_STORED) {
+      stand_at(result.sink_position);
+    } else {
+      settle(result);
+    }
+  }
+  forget_discarded_letters();
   std::optional<Clock::time_point> drain_until;
   while (true) {
     const auto now = Clock::now();
@@ -113,6 +128,7 @@ void Pipeline::deliver(const std::stop_token& stop) {
       if (in_flight_ == 0 || now >= *drain_until) break;
     } else {
       if (may_read()) read();
+      if (may_read_letters()) read_letters();  // after may_read(), which takes the wake-up
       if (retry_.empty() && batcher_.waiting() > 0) {
         if (offsets_.holds_lease()) {
           publish();
@@ -126,27 +142,35 @@ void Pipeline::deliver(const std::stop_token& stop) {
     } else if (!retry_.empty()) {
       send_again(stop);
     }
-    if (now >= commit_at_ || window_used() > kWindow / 2 || ledger_.bytes() > kWindowBytes / 2) commit();
+    const bool letters_wait = letters_left_ && nothing_open();
+    if (now >= commit_at_ || letters_wait || window_used() > kWindow / 2 || ledger_.bytes() > kWindowBytes / 2) {
+      commit();
+    }
     if (!idling()) continue;
     if (once_) break;
     idle(stop);
   }
+  if (stop.stop_requested()) crash_point("during_shutdown");
   commit();
   sink_.reset();
 }
 
-bool Pipeline::idling() const {
-  return at_head_ && in_flight_ == 0 && batcher_.waiting() == 0 && retry_.empty();
-}
+bool Pipeline::nothing_open() const { return in_flight_ == 0 && batcher_.waiting() == 0 && retry_.empty(); }
+
+bool Pipeline::idling() const { return at_head_ && !letters_left_ && nothing_open(); }
 
 // ---------------------------------------------------------------------------------------------------- reading
 
-bool Pipeline::may_read() {
+bool Pipeline::has_room() const {
   if (!retry_.empty() || !batcher_.wants_more()) return false;
   if (window_used() + batcher_.read_limit() > kWindow || ledger_.bytes() > kWindowBytes - Batcher::kPageBytes) {
     return false;
   }
-  if (memory_.spent() && !ledger_.empty()) return false;
+  return !memory_.spent() || ledger_.empty();
+}
+
+bool Pipeline::may_read() {
+  if (letters_first_ || !has_room()) return false;
   if (!at_head_) return true;
   return !once_ && (wakeup_.take() || Clock::now() >= poll_at_);
 }
@@ -157,9 +181,15 @@ void Pipeline::read() {
   const auto now = Clock::now();
   at_head_ = !page->full;
   read_to_ = page->end;
-  if (page->before.late || page->end.late || !page->events.empty()) batcher_.add(*page, ledger_.add(page));
+  // A page without events may still move the position.
+  if (!page->events.empty() || page->before.late || page->end.snapshot != page->before.snapshot) batcher_.add(*page, ledger_.add(page));
   memory_held_.set(ledger_.bytes());
   crash_point("after_read");
+  if (at_head_ && !seen_head_) {  // what is read from now on was committed in this life: no earlier one has sent it
+    seen_head_ = true;
+    doubt_end_ = std::min(doubt_end_, ledger_.next_token());
+    first_unsent_ = std::min(first_unsent_, ledger_.next_token());
+  }
   if (!at_head_ || once_) return;
 
   rate_events_ += page->events.size();
@@ -179,6 +209,48 @@ void Pipeline::read() {
   poll_at_ = now + (wake_asked_ ? kPollAsked : kPollBusy);
 }
 
+bool Pipeline::may_read_letters() {
+  if (letters_asked_.exchange(false)) {
+    letters_left_ = true;
+    letters_after_ = 0;
+  }
+  return letters_left_ && ledger_.first_token() >= letters_end_ && has_room();
+}
+
+void Pipeline::read_letters() {
+  const auto page = letters_->read(read_to_, letters_after_, batcher_.read_limit(),
+                                   memory_.spent() ? kPageBytesWhenSpent : Batcher::kPageBytes);
+  letters_left_ = page->full;
+  if (letters_first_) {
+    first_unsent_ += page->events.size();
+    doubt_end_ += page->events.size();
+    letters_first_ = letters_left_ && ledger_.next_token() <= kDoubt;
+  }
+  if (page->events.empty()) return;
+  letters_after_ = page->letter_ids.back();
+  batcher_.add(*page, ledger_.add(page));
+  letters_end_ = ledger_.next_token();
+  memory_held_.set(ledger_.bytes());
+  spdlog::info("pipeline '{}': sending {} dead letters again", name_, page->events.size());
+}
+
+// After an outage: somebody may have discarded letters meanwhile that are still to be sent.
+void Pipeline::forget_discarded_letters() {
+  std::map<std::int64_t, std::uint64_t> tokens;
+  std::vector<std::int64_t> letters;
+  for (auto token = ledger_.first_token(); token < ledger_.next_token(); ++token) {
+    const auto letter = ledger_.settled(token) ? 0 : ledger_.letter_id(token);
+    if (letter == 0) continue;
+    tokens[letter] = token;
+    letters.push_back(letter);
+  }
+  if (letters.empty()) return;
+  const auto wanted = letters_->wanted(letters);
+  for (const auto& [letter, token] : tokens) {
+    if (!wanted.contains(letter)) ledger_.put_back(token);
+  }
+}
+
 // Nothing to do: sleep until something is published, an offset is to be committed or a poll is due.
 void Pipeline::idle(const std::stop_token& stop) {
   auto until = poll_at_;
@@ -191,7 +263,8 @@ void Pipeline::idle(const std::stop_token& stop) {
 // ---------------------------------------------------------------------------------------------------- sending
 
 void Pipeline::publish() {
-  const auto tokens = batcher_.next();
+  auto tokens = batcher_.next();
+  const bool stops = config_.settings.on_reject == OnReject::stop;
   if (rendered_.size() < tokens.size()) rendered_.resize(tokens.size());
   messages_.clear();
   std::size_t fields = 0;
@@ -200,6 +273,11 @@ void Pipeline::publish() {
     if (ledger_.settled(token)) continue;
     auto& out = rendered_[messages_.size()];
     if (const auto failure = renderer_.render(ledger_.event(token), out)) {
+      if (stops && !messages_.empty()) {  // first what stands before it
+        const auto at = std::find(tokens.begin(), tokens.end(), token);
+        tokens = tokens.first(static_cast<std::size_t>(at - tokens.begin()));
+        break;
+      }
       reject(token, *failure);
       continue;
     }
@@ -231,13 +309,33 @@ void Pipeline::publish() {
     for (const auto& [name, value] : rendered_[i].headers) headers_.push_back({str(name), str(value)});
   }
 
-  const auto accepted = messages_.empty() ? 0 : sink_->publish(messages_);
+  std::size_t accepted = 0;
+  try {
+    if (stops) {
+      accepted = publish_singly();
+    } else if (!messages_.empty()) {
+      accepted = sink_->publish(messages_);
+      in_flight_ += accepted;
+    }
+  } catch (const Error&) {  // how far it came is not known
+    first_unsent_ = std::max(first_unsent_, messages_.back().token + 1);
+    throw;
+  }
   crash_point("mid_publish");
   sink_full_ = accepted < messages_.size();
-  in_flight_ += accepted;
   if (accepted > 0) first_unsent_ = std::max(first_unsent_, messages_[accepted - 1].token + 1);
   const auto first_left = sink_full_ ? std::find(tokens.begin(), tokens.end(), messages_[accepted].token) : tokens.end();
   batcher_.sent(static_cast<std::size_t>(first_left - tokens.begin()));
+}
+
+// With on_reject = "stop" nothing may follow what the sink refuses at once: its word is heard after each message.
+std::size_t Pipeline::publish_singly() {
+  for (std::size_t i = 0; i < messages_.size(); ++i) {
+    if (sink_->publish({&messages_[i], 1}) == 0) return i;
+    ++in_flight_;
+    for (const auto& result : sink_->ack(milliseconds(0))) settle(result);
+  }
+  return messages_.size();
 }
 
 // ---------------------------------------------------------------------------------------------------- outcomes
@@ -283,10 +381,12 @@ void Pipeline::settle(const tide_result& result) {
 void Pipeline::reject(std::uint64_t token, const std::string& error) {
   const auto& event = ledger_.event(token);
   const auto text = "event " + std::to_string(event.id) + " (key " + std::string(event.key) + "): " + error;
-  if (config_.settings.on_reject == OnReject::stop) {
+  // A letter was set aside before, and holds nobody's place: it stops nothing.
+  const bool again = ledger_.letter_id(token) != 0;
+  if (config_.settings.on_reject == OnReject::stop && !again) {
     throw SinkFatal(text + "; the pipeline stops there, as on_reject = \"stop\" says");
   }
-  spdlog::error("pipeline '{}': {}; it goes to tide.dead_letters", name_, text);
+  spdlog::error("pipeline '{}': {}; it {} tide.dead_letters", name_, text, again ? "stays in" : "goes to");
   RenderedMessage rendered;
   const bool failed = renderer_.render(event, rendered).has_value();
   ledger_.rejected(token, failed || rendered.fields.empty() ? std::string() : rendered.fields.front(), error);
@@ -294,7 +394,7 @@ void Pipeline::reject(std::uint64_t token, const std::string& error) {
 
 // An event that was certainly never sent before, and yet the sink has its key: another event used it.
 void Pipeline::duplicate(std::uint64_t token) {
-  if (token <= kWindow || sent_again_.contains(token)) return;
+  if (token < doubt_end_ || sent_again_.contains(token)) return;
   ++shared_keys_;
   const auto now = Clock::now();
   if (now < tell_shared_keys_at_) return;
@@ -344,6 +444,12 @@ void Pipeline::requeue_everything() {
 }
 
 // ---------------------------------------------------------------------------------------------------- progress
+
+void Pipeline::stand_at(std::uint64_t sink_position) {
+  const auto progress = ledger_.stand_at(sink_position);
+  offsets_.commit(offset_id_, progress);
+  sink_position_ = progress.sink_position();
+}
 
 void Pipeline::commit() {
   commit_at_ = Clock::now() + kCommitEvery;

@@ -4,6 +4,7 @@
 
 #include <tide/sink.h>
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -20,6 +21,7 @@
 #include "ledger/ack_ledger.hpp"
 #include "offset/offset_store.hpp"
 #include "sink/sink.hpp"
+#include "source/letter_reader.hpp"
 #include "source/source.hpp"
 #include "template/renderer.hpp"
 
@@ -32,6 +34,7 @@ class Pipeline {
     SinkConfig config;
     std::shared_ptr<const Plugin> plugin;
     std::unique_ptr<Source> source;
+    std::unique_ptr<LetterReader> letters;
     OffsetStore* offsets = nullptr;  // outlives the pipeline
     OffsetStore::Owned owned;
     MemoryBudget* memory = nullptr;  // outlives the pipeline
@@ -47,17 +50,29 @@ class Pipeline {
   // Something was published.
   void wake() { wakeup_.notify(); }
 
+  // Dead letters of this pipeline are to be sent again. Any thread.
+  void retry_letters() {
+    letters_asked_ = true;
+    wakeup_.notify();
+  }
+
  private:
   using Clock = std::chrono::steady_clock;
 
   bool connect(const std::stop_token& stop);
   void deliver(const std::stop_token& stop);
+  [[nodiscard]] bool has_room() const;
   bool may_read();
   void read();
+  bool may_read_letters();
+  void read_letters();
+  void forget_discarded_letters();
   void idle(const std::stop_token& stop);
   void publish();
+  std::size_t publish_singly();
   void pull_acks(std::chrono::milliseconds timeout);
   void settle(const tide_result& result);
+  void stand_at(std::uint64_t sink_position);
   void reject(std::uint64_t token, const std::string& error);
   void duplicate(std::uint64_t token);
   void send_again(const std::stop_token& stop);
@@ -65,13 +80,15 @@ class Pipeline {
   void commit();
   void note(const std::string& state, const std::string& error = {});
   void sleep_for(std::chrono::milliseconds time, const std::stop_token& stop);
-  [[nodiscard]] bool idling() const;  // all that was read is settled, and nothing more was there
+  [[nodiscard]] bool nothing_open() const;  // all that was read is settled
+  [[nodiscard]] bool idling() const;        // and nothing more was there
   [[nodiscard]] std::uint64_t window_used() const { return ledger_.next_token() - ledger_.first_token(); }
 
   const std::string name_;
   const SinkConfig config_;
   const std::shared_ptr<const Plugin> plugin_;
   const std::unique_ptr<Source> source_;
+  const std::unique_ptr<LetterReader> letters_;
   OffsetStore& offsets_;
   MemoryBudget& memory_;
   MemoryBudget::Share memory_held_;
@@ -92,9 +109,19 @@ class Pipeline {
   Clock::time_point rate_since_{};  // events read at the head since then
   std::size_t rate_events_ = 0;
 
+  // Letters are read a page at a time, the next one once the last is committed, so that none is read twice; in the order
+  // of their ids, from the first again each time they are asked for.
+  std::atomic<bool> letters_asked_ = true;
+  bool letters_first_ = true;  // those that an earlier life may have sent, before any event that none has
+  bool letters_left_ = false;
+  std::int64_t letters_after_ = 0;  // the last one's id
+  std::uint64_t letters_end_ = 0;   // the token after the last one's
+
   std::uint64_t in_flight_ = 0;
   bool sink_full_ = false;             // it took less than it was given
   std::uint64_t first_unsent_;         // every token below it may have been sent before
+  std::uint64_t doubt_end_;            // by an earlier life: every token below this one
+  bool seen_head_ = false;             // a read found the end since this life began
   std::set<std::uint64_t> retry_;      // without success; sent again once nothing is in flight
   std::set<std::uint64_t> sent_again_;
   std::string retry_error_;

@@ -10,6 +10,7 @@
 #include "config/sink_config.hpp"
 #include "relay/catalog.hpp"
 #include "schema/schema.hpp"
+#include "source/letter_reader.hpp"
 #include "source/outbox_reader.hpp"
 
 namespace tide {
@@ -44,7 +45,7 @@ void refuse_transaction_pooler(const pg::Settings& settings) {
 }
 
 std::string fingerprint_of(const PipelineSpec& spec) {
-  return spec.outbox + '\n' + spec.group + '\n' + to_json(spec.sink);
+  return spec.outbox + '\n' + spec.group + '\n' + spec.version + '\n' + to_json(spec.sink);
 }
 
 }  // namespace
@@ -88,7 +89,10 @@ RunResult Relay::run() {
       break;
     } catch (const Error& e) {
       stop_all();
+      readers_.close_idle();
       if (settings_.once) throw;
+      if (connected_) backoff.reset();
+      connected_ = false;
       const auto pause = backoff.next();
       spdlog::error("{}; next try in {} ms", e.what(), pause.count());
       pollfd fd{stop_fd_, POLLIN, 0};
@@ -111,13 +115,19 @@ void Relay::serve() {
       if (r->outbox_id == outbox_id) r->pipeline->wake();
     }
   });
-  watch_->listen("tide_pipelines", [this](const std::string&) { catalog_changed_ = true; });
+  watch_->listen("tide_pipelines", [this](const std::string&) { catalog_changed_ = letters_changed_ = true; });
   catalog_changed_ = true;
+  connected_ = true;
   spdlog::info("connected to PostgreSQL, installation {}", installation_);
 
   if (settings_.once) {
     for (const auto& spec : wanted()) take(spec);
+    auto next_beat = Clock::now();
     while (!running_.empty() && !stop_.stop_requested()) {
+      if (Clock::now() >= next_beat) {
+        next_beat = Clock::now() + kRound;
+        offsets_->beat();
+      }
       watch_->wait(milliseconds(10), stop_fd_);
       reap();
     }
@@ -145,6 +155,23 @@ void Relay::round() {
   }
   for (const auto& spec : specs) {
     if (!running_.contains(spec.name)) take(spec);
+  }
+  if (letters_changed_ || Clock::now() >= letters_at_) pass_letters_on();
+}
+
+// Tells those pipelines that have dead letters to send again: one question for all of them.
+void Relay::pass_letters_on() {
+  letters_changed_ = false;
+  letters_at_ = Clock::now() + kCatalogEvery;
+  std::string names;
+  for (const auto& [name, r] : running_) names += (names.empty() ? "{\"" : ",\"") + name + '"';
+  if (names.empty()) return;
+  const auto rows = watch_->query(
+      "SELECT name FROM unnest($1::text[]) name WHERE EXISTS (SELECT FROM tide.dead_letter_messages m"
+      " WHERE m.pipeline = name AND m.state = 'retrying')",
+      {names + '}'});
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    running_.at(std::string(rows.at(row, 0)))->pipeline->retry_letters();
   }
 }
 
@@ -218,6 +245,7 @@ void Relay::start(const PipelineSpec& spec, const std::string& fingerprint) {
   parts.name = spec.name;
   parts.source = std::make_unique<OutboxReader>(readers_, owned->outbox_id, spec.outbox,
                                                 installation_ + '/' + spec.outbox + '/');
+  parts.letters = std::make_unique<LetterReader>(readers_, spec.name, spec.outbox, spec.version);
   parts.offsets = offsets_.get();
   parts.owned = *owned;
   parts.memory = &memory_;

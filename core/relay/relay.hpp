@@ -62,6 +62,7 @@ class Relay {
   void serve();
   void sweep(const std::stop_token& stop);
   void round();
+  void pass_letters_on();
   [[nodiscard]] std::vector<PipelineSpec> wanted();
   void take(const PipelineSpec& spec);
   void start(const PipelineSpec& spec, const std::string& fingerprint);
@@ -82,8 +83,11 @@ class Relay {
   std::unique_ptr<OffsetStore> offsets_;
   pg::SessionPool readers_;
   MemoryBudget memory_;
+  bool connected_ = false;  // since the last failure
   bool catalog_changed_ = true;
   Clock::time_point catalog_at_{};
+  bool letters_changed_ = true;
+  Clock::time_point letters_at_{};
   std::vector<PipelineSpec> catalog_;
   std::map<std::string, std::unique_ptr<Running>> running_;
   std::map<std::string, Held> held_;

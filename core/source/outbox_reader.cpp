@@ -1,5 +1,6 @@
 #include "source/outbox_reader.hpp"
 
+#include <charconv>
 #include <utility>
 
 namespace tide {
@@ -15,7 +16,9 @@ namespace {
 // that bounds the late ones must not move.
 //
 // Late rows are looked up by the xid of each transaction that was running then and is not any more. Usually there is
-// none, or one; the id alone would mean a scan over everything that is kept.
+// none, or one; the id alone would mean a scan over everything that is kept. (xid, id) is compared as a row, which only
+// the index on both can answer: with the two apart, statistics of an outbox that bulk transactions fill make the
+// planner take the primary key and filter by xid, a scan over everything that is kept again.
 std::string read_sql(const std::string& part, const std::string& wake) {
   const std::string columns =
       "m.id, (date_part('epoch', m.created_at) * 1000000)::bigint, m.stream_table, m.op, m.dedup_key, m.headers, "
@@ -41,11 +44,21 @@ std::string read_sql(const std::string& part, const std::string& wake) {
          " NULL::jsonb FROM now "
          "UNION ALL " +
          cut("1", "3", "SELECT late.* FROM ended CROSS JOIN LATERAL (SELECT " + columns + " FROM " + part +
-                      " m WHERE m.xid = ended.xid AND m.id > $5::bigint AND m.id <= $1::bigint"
-                      " ORDER BY m.id LIMIT $6::bigint) late ORDER BY 1 LIMIT $6::bigint") +
+                      " m WHERE (m.xid, m.id) > (ended.xid, $5::bigint) AND (m.xid, m.id) <= (ended.xid, $1::bigint)"
+                      " ORDER BY m.xid, m.id LIMIT $6::bigint) late ORDER BY 1 LIMIT $6::bigint") +
          " UNION ALL " +
          cut("2", "4", "SELECT " + columns + " FROM " + part + " m WHERE m.id > $1::bigint AND $4::pg_snapshot IS NULL"
                   " ORDER BY m.id LIMIT $6::bigint");
+}
+
+// A position that is not moved while nothing comes has ever more transactions to look through at each read.
+constexpr std::int64_t kFarBehind = 1000;
+
+std::int64_t xmax_of(const std::string& snapshot) {
+  std::int64_t xmax = 0;
+  const auto colon = snapshot.find(':') + 1;
+  std::from_chars(snapshot.data() + colon, snapshot.data() + snapshot.size(), xmax);
+  return xmax;
 }
 
 enum Column { kKind, kId, kCreated, kStreamTable, kOp, kKey, kHeaders, kPayload };
@@ -68,6 +81,19 @@ void OutboxReader::prepare_session(pg::Session& session) {
       "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off");
 }
 
+pg::Result OutboxReader::query(const std::vector<pg::Param>& params) {
+  for (bool again = true;; again = false) {
+    auto session = sessions_.borrow();
+    try {
+      return session->query_prepared(statement_, sql_, params);
+    } catch (const pg::ConnectionLost&) {
+      session.discard();
+      sessions_.close_idle();
+      if (!again) throw;  // reading changes nothing, so a session that was lost while it waited costs one more try
+    }
+  }
+}
+
 std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::size_t limit, std::size_t max_bytes) {
   std::vector<pg::Param> params(7);
   params[0] = std::to_string(position.last_id);
@@ -78,16 +104,7 @@ std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::si
   params[5] = std::to_string(limit);
   params[6] = std::to_string(max_bytes);
 
-  const auto rows = [&] {
-    auto session = sessions_.borrow();
-    try {
-      return session->query_prepared(statement_, sql_, params);
-    } catch (const pg::ConnectionLost&) {
-      session.discard();
-      throw;
-    }
-  }();
-
+  const auto rows = query(params);
   auto page = std::make_shared<Page>();
   page->storage = std::make_shared<const pg::Result>(rows);
   page->before = position;
@@ -104,11 +121,11 @@ std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::si
       continue;
     }
     more_late = more_late || kind == "3" || (kind == "2" && page->late_count == limit);
-    more_new = more_new || kind == "4";
+    more_new = more_new || kind == "4" || (kind == "2" && page->events.size() == limit);
     if (kind == "1") {
       ++page->late_count;
-    } else if (kind != "2" || more_late) {
-      continue;  // the late rows that are left come first
+    } else if (kind != "2" || more_late || more_new) {
+      continue;  // they do not fit, or the late rows that are left come first
     } else {
       ++fresh;
     }
@@ -131,7 +148,7 @@ std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::si
   }
 
   more_late = more_late || page->late_count == limit;
-  page->full = more_late || more_new || fresh == limit || position.late.has_value();
+  page->full = more_late || more_new || page->events.size() == limit || position.late.has_value();
   if (more_late) {
     page->end = position;
     if (!page->end.late) page->end.late = Position::Late{page->snapshot, page->next_xid, 0};
@@ -140,6 +157,8 @@ std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::si
     page->end = {position.last_id, position.late->snapshot, position.late->next_xid, {}};
   } else if (!page->events.empty()) {
     page->end = {fresh > 0 ? page->events.back().id : position.last_id, page->snapshot, page->next_xid, {}};
+  } else if (page->next_xid - xmax_of(position.snapshot) > kFarBehind) {
+    page->end = {position.last_id, page->snapshot, page->next_xid, {}};
   } else {
     page->end = position;  // the older snapshot is as true, and needs no commit
   }
@@ -148,7 +167,12 @@ std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::si
 
 void OutboxReader::ask_wake(bool asked) {
   auto session = sessions_.borrow();
-  session->query("SELECT setval('" + wake_ + "', " + (asked ? "2" : "1") + ")");
+  try {
+    session->query("SELECT setval('" + wake_ + "', " + (asked ? "2" : "1") + ")");
+  } catch (const pg::ConnectionLost&) {
+    session.discard();
+    throw;
+  }
 }
 
 }  // namespace tide

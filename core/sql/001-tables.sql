@@ -45,7 +45,7 @@ CREATE TABLE tide.outboxes (
 );
 
 CREATE SEQUENCE tide.outbox_message_id;  -- CACHE 1: ids are drawn in the order of time, which the reader relies on
-GRANT USAGE ON SEQUENCE tide.outbox_message_id TO tide_publisher;
+GRANT USAGE ON SEQUENCE tide.outbox_message_id TO tide_publisher, tide_admin;
 
 -- One partition per outbox, so that no outbox pays for another. xid comes first: an INSERT evaluates defaults in
 -- column order, and the transaction must have its xid before it draws an id (see the reading rule in the docs).
@@ -62,7 +62,7 @@ CREATE TABLE tide.outbox_messages (
   headers jsonb,
   payload jsonb NOT NULL
 ) PARTITION BY LIST (outbox);
-GRANT INSERT (outbox, payload, dedup_key, op, headers) ON tide.outbox_messages TO tide_publisher;
+GRANT INSERT (outbox, payload, dedup_key, op, headers) ON tide.outbox_messages TO tide_publisher, tide_admin;
 
 -- Catches a row for an outbox that does not exist, to say so clearly. It is always empty.
 CREATE TABLE tide.outbox_unknown PARTITION OF tide.outbox_messages DEFAULT;
@@ -125,7 +125,10 @@ CREATE TABLE tide.dead_letter_messages (
   payload jsonb NOT NULL,
   subject text,  -- as rendered; NULL where rendering itself failed
   error text NOT NULL,
-  failed_at timestamptz NOT NULL DEFAULT now()
+  failed_at timestamptz NOT NULL DEFAULT now(),
+  state text NOT NULL DEFAULT 'dead' CHECK (state IN ('dead', 'retrying')),  -- retrying: its pipeline is to send it again
+  tries integer NOT NULL DEFAULT 1  -- how often the sink rejected it
 );
 CREATE INDEX ON tide.dead_letter_messages (pipeline, dead_letter_id);
-GRANT SELECT, INSERT ON tide.dead_letter_messages TO tide_relay;
+CREATE INDEX ON tide.dead_letter_messages (pipeline, dead_letter_id) WHERE state = 'retrying';
+GRANT SELECT, INSERT, UPDATE, DELETE ON tide.dead_letter_messages TO tide_relay;

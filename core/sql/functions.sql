@@ -104,7 +104,7 @@ BEGIN
   -- Above 1 while a relay asks to be woken. A sequence, because a publisher reads it without a query, and the relay
   -- sets it without a lock and without waiting for anybody's commit.
   EXECUTE format('CREATE SEQUENCE %s', wake);
-  EXECUTE format('GRANT SELECT ON SEQUENCE %s TO tide_publisher', wake);
+  EXECUTE format('GRANT SELECT ON SEQUENCE %s TO tide_publisher, tide_admin', wake);
   EXECUTE format('GRANT SELECT, UPDATE ON SEQUENCE %s TO tide_relay', wake);
 
   EXECUTE format('CREATE TABLE %s (LIKE tide.outbox_messages INCLUDING DEFAULTS)', part);
@@ -136,10 +136,11 @@ END
 $$;
 
 CREATE OR REPLACE FUNCTION tide.outbox_drop(outbox_name text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms' AS $$
 DECLARE
   id integer := tide.outbox_id_of(outbox_name);
   users text;
+  dropped boolean := false;
 BEGIN
   SELECT string_agg(quote_literal(pipeline), ', ' ORDER BY pipeline) INTO users
     FROM tide.consumer_offsets WHERE outbox_id = id;
@@ -148,7 +149,21 @@ BEGIN
       USING ERRCODE = 'dependent_objects_still_exist',
         HINT = 'Delete each of them first: SELECT tide.relay_delete(''NAME'')';
   END IF;
-  EXECUTE format('DROP TABLE tide.%I', 'outbox_' || id);
+  -- Dropping a partition locks out all publishers, and whoever waits for that lock makes them wait, too: so the wait is
+  -- short, and taken up again a few times.
+  FOR attempt IN 1..10 LOOP
+    BEGIN
+      EXECUTE format('DROP TABLE tide.%I', 'outbox_' || id);
+      dropped := true;
+      EXIT;
+    EXCEPTION WHEN lock_not_available THEN
+      PERFORM pg_sleep(0.2);
+    END;
+  END LOOP;
+  IF NOT dropped THEN
+    RAISE EXCEPTION 'outbox "%" was not dropped: transactions that publish are open', outbox_name
+      USING ERRCODE = 'lock_not_available', HINT = 'Try again when fewer or shorter ones run.';
+  END IF;
   EXECUTE format('DROP SEQUENCE tide.%I', 'outbox_' || id || '_wake');
   DELETE FROM tide.outboxes WHERE outbox_id = id;
 END
@@ -192,7 +207,8 @@ CREATE OR REPLACE FUNCTION tide.outbox_row_trigger() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   INSERT INTO tide.outbox_messages (outbox, payload, op, stream_table)
-  VALUES (tg_argv[0], CASE WHEN tg_op = 'DELETE' THEN to_jsonb(old) ELSE to_jsonb(new) END, lower(tg_op), tg_table_name);
+  VALUES (tg_argv[0], CASE WHEN tg_op = 'DELETE' THEN to_jsonb(old) ELSE to_jsonb(new) END, lower(tg_op),
+    coalesce(tg_argv[1], tg_table_name));  -- a partition's rows go by the attached table's name
   RETURN NULL;
 END
 $$;
@@ -208,7 +224,8 @@ BEGIN
       HINT = pg_catalog.format('Detach it first: SELECT tide.outbox_detach(%L)', source);
   END IF;
   EXECUTE pg_catalog.format('CREATE TRIGGER tide_outbox AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW'
-    ' EXECUTE FUNCTION tide.outbox_row_trigger(%L)', source, outbox_name);
+    ' EXECUTE FUNCTION tide.outbox_row_trigger(%L, %L)', source, outbox_name,
+    (SELECT c.relname FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) source));
 END
 $$;
 
@@ -264,8 +281,11 @@ BEGIN
       VALUES (box, relay_claim.consumer_group, relay_claim.pipeline, seen, snap)
       RETURNING o.offset_id, o.xmin::text::bigint INTO new_id, drawn;
   EXCEPTION WHEN unique_violation THEN
-    SELECT o.pipeline INTO owner FROM tide.consumer_offsets o
+    SELECT o.pipeline, o.offset_id INTO owner, new_id FROM tide.consumer_offsets o
       WHERE o.outbox_id = box AND o.consumer_group = relay_claim.consumer_group;
+    IF owner = relay_claim.pipeline THEN
+      RETURN new_id;  -- another relay claimed it for the same pipeline at this moment
+    END IF;
     RAISE EXCEPTION 'consumer group "%" of outbox "%" belongs to pipeline "%"; pipeline "%" can not share it',
         relay_claim.consumer_group, outbox_name, owner, relay_claim.pipeline
       USING ERRCODE = 'object_in_use', HINT = 'Give this pipeline a consumer group of its own.';
@@ -331,6 +351,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   gone tide.consumer_offsets;
 BEGIN
+  -- Nobody will send them. First, as a relay's commit locks letters before the offset, too.
+  UPDATE tide.dead_letter_messages m SET state = 'dead' WHERE m.pipeline = relay_delete.pipeline AND m.state = 'retrying';
   DELETE FROM tide.pipelines p WHERE p.name = relay_delete.pipeline;
   DELETE FROM tide.consumer_offsets o WHERE o.pipeline = relay_delete.pipeline RETURNING o.* INTO gone;
   IF gone.offset_id IS NULL THEN
@@ -343,6 +365,91 @@ BEGIN
 END
 $$;
 
+-- ---------------------------------------------------------------------------------------------------- dead letters
+
+CREATE OR REPLACE FUNCTION tide.dead_letter_of(dead_letter_id bigint) RETURNS tide.dead_letter_messages
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  letter tide.dead_letter_messages;
+BEGIN
+  SELECT * INTO letter FROM tide.dead_letter_messages m WHERE m.dead_letter_id = dead_letter_of.dead_letter_id;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'dead letter % does not exist', coalesce(dead_letter_of.dead_letter_id::text, 'NULL')
+      USING ERRCODE = 'undefined_object',
+        HINT = 'The view tide.dead_letters has those that do; one that was delivered or discarded is gone.';
+  END IF;
+  RETURN letter;
+END
+$$;
+
+-- A letter goes again only to the pipeline that rejected it, with all that it had: key, payload, headers, id and time.
+-- The pipeline removes it in the transaction that commits its offset, or notes the new error there.
+CREATE OR REPLACE FUNCTION tide.dead_letter_retry(dead_letter_id bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  letter tide.dead_letter_messages;
+BEGIN
+  letter := tide.dead_letter_of(dead_letter_retry.dead_letter_id);
+  IF NOT EXISTS (SELECT FROM tide.consumer_offsets c JOIN tide.outboxes b USING (outbox_id)
+                 WHERE c.pipeline = letter.pipeline AND b.name = letter.outbox) THEN
+    RAISE EXCEPTION 'dead letter % can not be sent again: pipeline "%" of outbox "%" does not exist any more',
+        letter.dead_letter_id, letter.pipeline, letter.outbox
+      USING ERRCODE = 'undefined_object',
+        HINT = format('Set a pipeline of that name again, or discard the letter: SELECT tide.dead_letter_discard(%s)',
+                      letter.dead_letter_id);
+  END IF;
+  UPDATE tide.dead_letter_messages m SET state = 'retrying' WHERE m.dead_letter_id = letter.dead_letter_id AND m.state = 'dead';
+  PERFORM pg_notify('tide_pipelines', letter.pipeline);
+END
+$$;
+
+-- All dead letters of a pipeline. Returns how many; those that are being sent already are not counted.
+CREATE OR REPLACE FUNCTION tide.dead_letters_retry(pipeline text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  marked bigint;
+  box text;
+BEGIN
+  SELECT b.name INTO box FROM tide.consumer_offsets c JOIN tide.outboxes b USING (outbox_id)
+    WHERE c.pipeline = dead_letters_retry.pipeline;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'pipeline "%" does not exist', coalesce(dead_letters_retry.pipeline, 'NULL')
+      USING ERRCODE = 'undefined_object', HINT = 'A dead letter goes only to the pipeline that rejected it. Set one of that '
+        'name again, or discard its letters: SELECT tide.dead_letters_discard(…)';
+  END IF;
+  UPDATE tide.dead_letter_messages m SET state = 'retrying'
+    WHERE m.pipeline = dead_letters_retry.pipeline AND m.outbox = box AND m.state = 'dead';
+  GET DIAGNOSTICS marked = ROW_COUNT;
+  PERFORM pg_notify('tide_pipelines', dead_letters_retry.pipeline);
+  RETURN marked;
+END
+$$;
+
+-- Gone for good. One that its pipeline is sending at this moment may still arrive.
+CREATE OR REPLACE FUNCTION tide.dead_letter_discard(dead_letter_id bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM tide.dead_letter_of(dead_letter_discard.dead_letter_id);
+  DELETE FROM tide.dead_letter_messages m WHERE m.dead_letter_id = dead_letter_discard.dead_letter_id;
+END
+$$;
+
+-- All letters of a pipeline, also of one that was deleted. Returns how many.
+CREATE OR REPLACE FUNCTION tide.dead_letters_discard(pipeline text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  removed bigint;
+BEGIN
+  DELETE FROM tide.dead_letter_messages m WHERE m.pipeline = dead_letters_discard.pipeline;
+  GET DIAGNOSTICS removed = ROW_COUNT;
+  IF removed = 0 AND NOT EXISTS (SELECT FROM tide.consumer_offsets c WHERE c.pipeline = dead_letters_discard.pipeline) THEN
+    RAISE EXCEPTION 'pipeline "%" does not exist, and no dead letter names it', coalesce(dead_letters_discard.pipeline, 'NULL')
+      USING ERRCODE = 'undefined_object';
+  END IF;
+  RETURN removed;
+END
+$$;
+
 -- ---------------------------------------------------------------------------------------------------- looking
 
 -- Secrets out of a configuration: whole values of options named like one, and user info in URLs. A value that is
@@ -350,15 +457,17 @@ $$;
 CREATE OR REPLACE FUNCTION tide.mask(config jsonb, key text DEFAULT '') RETURNS jsonb
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT CASE jsonb_typeof(config)
-    WHEN 'object' THEN (SELECT coalesce(jsonb_object_agg(e.key, tide.mask(e.value, e.key)), '{}')
-                        FROM jsonb_each(config) e)
+    WHEN 'object' THEN (SELECT coalesce(jsonb_object_agg(e.key, tide.mask(e.value,
+                          CASE WHEN mask.key ~* '(password|passwd|passphrase|secret|token|seed|credential|private|api_?key|auth)'
+                          THEN mask.key ELSE e.key END)), '{}') FROM jsonb_each(config) e)
     WHEN 'array' THEN (SELECT coalesce(jsonb_agg(tide.mask(e.value, mask.key) ORDER BY e.ordinality), '[]')
                        FROM jsonb_array_elements(config) WITH ORDINALITY e)
     WHEN 'string' THEN CASE
       WHEN config #>> '{}' ~ '^(\$\{env:[^}]*\}|\$<env:[^>]*>)$' OR config #>> '{}' = '' THEN config
       WHEN mask.key ~* '(password|passwd|passphrase|secret|token|seed|credential|private|api_?key|auth)'
         AND mask.key !~* '_file$' THEN '"***"'
-      ELSE to_jsonb(regexp_replace(config #>> '{}', '(://)[^/@\s,]*@', '\1***@', 'g')) END
+      ELSE to_jsonb(regexp_replace(regexp_replace(config #>> '{}',
+        '^((?!://).)*:(?!//)((?!://).)*@', '***@'), '(://)((?!://).)*@', '\1***@', 'g')) END
     WHEN 'null' THEN config
     ELSE CASE WHEN mask.key ~* '(password|passwd|passphrase|secret|token|seed|private|api_?key)' THEN '"***"'
          ELSE config END
@@ -406,14 +515,31 @@ CREATE OR REPLACE VIEW tide.relay_pipelines AS
     WHERE k.locktype = 'advisory' AND k.classid = 1953064037 AND k.objid = c.offset_id::oid AND k.objsubid = 2
       AND k.granted AND d.datname = current_database()) AS held) l;
 
+-- When the oldest event was published that a position has not delivered; NULL: none. (Late ones apart, which are few.)
+CREATE OR REPLACE FUNCTION tide.offset_oldest(o tide.consumer_offsets) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  oldest timestamptz;
+BEGIN
+  EXECUTE format('SELECT created_at FROM tide.%I WHERE id > $1 ORDER BY id LIMIT 1', 'outbox_' || o.outbox_id)
+    INTO oldest USING o.last_id;
+  RETURN oldest;
+END
+$$;
+
+-- healthy: false where the pipeline failed, or where events wait and none was delivered for half a minute.
 CREATE OR REPLACE VIEW tide.consumer_lag AS
-  SELECT c.pipeline, b.name AS outbox, c.consumer_group, tide.offset_lag(c) AS lag, c.last_id, c.committed_at
+  SELECT c.pipeline, b.name AS outbox, c.consumer_group, tide.offset_lag(c) AS lag, c.last_id, c.committed_at,
+    s.oldest_at,
+    c.state NOT IN ('failed', 'misconfigured') AND (s.oldest_at IS NULL
+      OR greatest(s.oldest_at, c.committed_at) > clock_timestamp() - interval '30 seconds') AS healthy
   FROM tide.consumer_offsets c
-  JOIN tide.outboxes b USING (outbox_id);
+  JOIN tide.outboxes b USING (outbox_id)
+  CROSS JOIN LATERAL (SELECT tide.offset_oldest(c) AS oldest_at) s;
 
 CREATE OR REPLACE VIEW tide.dead_letters AS
   SELECT dead_letter_id, pipeline, outbox, consumer_group, outbox_id, created_at, stream_table, op, dedup_key, headers,
-    payload, subject, error, failed_at
+    payload, subject, error, failed_at, state, tries
   FROM tide.dead_letter_messages;
 
 -- A row for each pipeline of the outbox: what it has not delivered is what it holds. One row without a pipeline where
@@ -448,11 +574,12 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA tide FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION tide.outbox_publish(text, jsonb, text, text, jsonb) TO tide_publisher, tide_admin;
 GRANT EXECUTE ON FUNCTION tide.outbox_create(text, integer), tide.outbox_set_retention(text, integer),
   tide.outbox_drop(text), tide.relay_set_outbox(text, text, text, jsonb), tide.relay_enable(text),
-  tide.relay_disable(text), tide.relay_delete(text) TO tide_admin;
+  tide.relay_disable(text), tide.relay_delete(text), tide.dead_letter_retry(bigint), tide.dead_letters_retry(text),
+  tide.dead_letter_discard(bigint), tide.dead_letters_discard(text) TO tide_admin;
 GRANT EXECUTE ON FUNCTION tide.outbox_attach(regclass, text), tide.outbox_detach(regclass), tide.outbox_row_trigger()
   TO tide_admin;
 GRANT EXECUTE ON FUNCTION tide.outbox_id_of(text), tide.outbox_status(text), tide.outbox_sweep(text, integer),
-  tide.offset_lag(tide.consumer_offsets), tide.mask(jsonb, text) TO tide_relay, tide_admin;
+  tide.offset_lag(tide.consumer_offsets), tide.offset_oldest(tide.consumer_offsets), tide.mask(jsonb, text) TO tide_relay, tide_admin;
 GRANT EXECUTE ON FUNCTION tide.relay_claim(text, text, text, text), tide.payload_bytes(jsonb) TO tide_relay;
 GRANT SELECT ON tide.relay_pipelines, tide.consumer_lag, tide.dead_letters, tide.outboxes, tide.installation
   TO tide_relay, tide_admin;

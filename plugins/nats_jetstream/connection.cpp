@@ -129,6 +129,16 @@ std::string_view Reply::subject_suffix() const {
   return subject.substr(std::min(prefix_size, subject.size()));
 }
 
+std::string_view Reply::reply_subject() const {
+  const char* subject = natsMsg_GetReply(message.get());
+  return subject == nullptr ? "" : subject;
+}
+
+std::string Reply::header(const char* name) const {
+  const char* value = nullptr;
+  return natsMsgHeader_Get(message.get(), name, &value) == NATS_OK && value != nullptr ? value : "";
+}
+
 std::string_view Reply::data() const {
   const int size = natsMsg_GetDataLength(message.get());
   return {natsMsg_GetData(message.get()), static_cast<std::size_t>(size)};
@@ -248,8 +258,10 @@ void Connection::pump(milliseconds timeout) {
 Reply Connection::next_reply() {
   natsMsg* message = nullptr;
   switch (natsSubscription_NextMsg(&message, subscription_.get(), 0)) {
-    case NATS_OK:
-      return {Reply::Kind::message, MessagePtr(message), inbox_prefix_.size()};
+    case NATS_OK: {
+      const bool answer = std::string_view(natsMsg_GetSubject(message)).starts_with(inbox_prefix_);
+      return {answer ? Reply::Kind::message : Reply::Kind::delivery, MessagePtr(message), inbox_prefix_.size()};
+    }
     case NATS_NO_RESPONDERS:
       return {Reply::Kind::no_responders, {}, 0};
     default:
@@ -257,14 +269,18 @@ Reply Connection::next_reply() {
   }
 }
 
-Reply Connection::request(const std::string& subject, std::string_view payload, Clock::time_point deadline) {
+void Connection::ask(const std::string& subject, std::string_view payload, const std::string& suffix) {
   natsMsg* raw = nullptr;
-  check(natsMsg_Create(&raw, subject.c_str(), (inbox_prefix_ + "request").c_str(), payload.data(),
+  check(natsMsg_Create(&raw, subject.c_str(), (inbox_prefix_ + suffix).c_str(), payload.data(),
                        static_cast<int>(payload.size())),
         "cannot create a request");
   const MessagePtr message(raw);
   publish(*message);
   flush();
+}
+
+Reply Connection::request(const std::string& subject, std::string_view payload, Clock::time_point deadline) {
+  ask(subject, payload, "request");
   for (;;) {
     if (Reply reply = next_reply(); reply.kind != Reply::Kind::none) return reply;
     const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());

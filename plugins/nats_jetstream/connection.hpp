@@ -22,10 +22,13 @@ using Clock = std::chrono::steady_clock;
 // What came to the inbox. cnats swallows the message that says "no responders", and with it the subject: such a reply
 // is known only to belong to one of the requests that are still open.
 struct Reply {
-  enum class Kind { none, message, no_responders };
+  // A delivery is a stream's message that a consumer sends to the inbox: it keeps its own subject.
+  enum class Kind { none, message, delivery, no_responders };
 
-  std::string_view subject_suffix() const;  // what followed the inbox's prefix, as given to publish
+  std::string_view subject_suffix() const;  // of a message: what followed the inbox's prefix
+  std::string_view reply_subject() const;   // empty when there is none
   std::string_view data() const;
+  std::string header(const char* name) const;  // empty when there is none
 
   Kind kind = Kind::none;
   MessagePtr message;
@@ -58,6 +61,9 @@ class Connection {
 
   // The next reply that was read, if any.
   Reply next_reply();
+
+  // A request whose reply comes to the inbox under this suffix.
+  void ask(const std::string& subject, std::string_view payload, const std::string& suffix);
 
   // One request with its reply. Throws a retry Error at the deadline. Only while nothing else is in flight.
   Reply request(const std::string& subject, std::string_view payload, Clock::time_point deadline);

@@ -15,6 +15,7 @@ using namespace std::string_view_literals;
 
 constexpr std::string_view id_header = "Nats-Msg-Id";
 constexpr std::string_view stream_header = "Nats-Expected-Stream";
+constexpr std::string_view sequence_header = "Nats-Expected-Last-Sequence";
 
 // Headers by which JetStream would do something else than store the event under its key: each names a family.
 constexpr std::array steering_headers{"Nats-Msg-Id"sv, "Nats-Expected-"sv, "Nats-Rollup"sv, "Nats-Batch-"sv};
@@ -76,7 +77,8 @@ std::optional<std::string> MessageMaker::why_unsendable(const tide_message& even
   return std::nullopt;
 }
 
-MessagePtr MessageMaker::make(const tide_message& event, const std::string& subject, const std::string& reply) {
+MessagePtr MessageMaker::make(const tide_message& event, const std::string& subject, const std::string& reply,
+                              std::uint64_t expected_sequence) {
   natsMsg* raw = nullptr;
   if (natsMsg_Create(&raw, subject.c_str(), reply.c_str(), event.payload.data, static_cast<int>(event.payload.size)) !=
       NATS_OK)
@@ -84,6 +86,7 @@ MessagePtr MessageMaker::make(const tide_message& event, const std::string& subj
   MessagePtr message(raw);
   add_header(*message, id_header, view(event.key));
   if (!expected_stream_.empty()) add_header(*message, stream_header, expected_stream_);
+  if (exclusive_) add_header(*message, sequence_header, std::to_string(expected_sequence));
   for (const tide_header& header : headers(event)) add_header(*message, view(header.name), view(header.value));
   return message;
 }
@@ -97,6 +100,7 @@ void MessageMaker::add_header(natsMsg& message, std::string_view name, std::stri
 std::size_t MessageMaker::header_bytes(const tide_message& event) const {
   std::size_t size = "NATS/1.0\r\n\r\n"sv.size() + encoded_size(id_header, view(event.key));
   if (!expected_stream_.empty()) size += encoded_size(stream_header, expected_stream_);
+  if (exclusive_) size += encoded_size(sequence_header, "18446744073709551615");
   for (const tide_header& header : headers(event)) size += encoded_size(view(header.name), view(header.value));
   return size;
 }

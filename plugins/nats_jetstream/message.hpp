@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,20 +17,24 @@ namespace tide::nats {
 class MessageMaker {
  public:
   // Each message must go to expected_stream, unless that is empty.
-  explicit MessageMaker(std::string expected_stream) : expected_stream_(std::move(expected_stream)) {}
+  MessageMaker(std::string expected_stream, bool exclusive)
+      : expected_stream_(std::move(expected_stream)), exclusive_(exclusive) {}
 
   // Why the server would never take the event, or nothing.
   std::optional<std::string> why_unsendable(const tide_message& event, std::string_view subject,
                                             std::size_t max_payload) const;
 
-  // The event must be sendable. The payload is copied byte for byte.
-  MessagePtr make(const tide_message& event, const std::string& subject, const std::string& reply);
+  // The event must be sendable. The payload is copied byte for byte. Where the stream is exclusive, the message must
+  // find expected_sequence as its last.
+  MessagePtr make(const tide_message& event, const std::string& subject, const std::string& reply,
+                  std::uint64_t expected_sequence);
 
  private:
   void add_header(natsMsg& message, std::string_view name, std::string_view value);
   std::size_t header_bytes(const tide_message& event) const;
 
   std::string expected_stream_;
+  bool exclusive_;
   std::string name_;  // NUL-terminated copies, kept for their memory
   std::string value_;
 };

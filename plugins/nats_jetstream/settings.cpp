@@ -84,6 +84,7 @@ Settings::Settings(const Config& config)
     : subject_filter(filter_of(config.text("subject"))),
       stream(config.text("stream")),
       tls_ca_cert(config.text("tls_ca_cert")),
+      exclusive(config.flag("exclusive")),
       client_name("tide-relay/" + std::string(config.pipeline())) {
   const auto urls = parse_server_urls(config.text("url"));
   // A CA certificate is given to verify the server: never talk to it in the clear then.

@@ -26,6 +26,8 @@ inline constexpr std::array option_table{
     string_option("password", "Password for user/password auth", TIDE_OPTION_SECRET),
     bool_option("tls_enabled", "Enable TLS", false),
     string_option("tls_ca_cert", "CA certificate path"),
+    bool_option("exclusive", "The stream belongs to this pipeline alone: its order then holds through every failure",
+                false),
 };
 
 struct CredentialsFile {
@@ -54,6 +56,7 @@ struct Settings {
   Authentication authentication;
   bool tls = false;
   std::string tls_ca_cert;
+  bool exclusive = false;
   std::string client_name;  // what the server's operator sees
 
   std::string server_list() const;  // for messages to people

@@ -21,6 +21,13 @@ constexpr std::chrono::seconds silence_deadline{5};
 // While other messages are answered, one that is not has lost its answer.
 constexpr std::chrono::seconds answer_deadline{30};
 
+constexpr std::int64_t wrong_last_sequence = 10071;
+
+// A position is the sequence that follows the message, so that also an empty stream has one: 0 means "none known".
+constexpr std::uint64_t position_after(std::uint64_t sequence) {
+  return sequence + 1;
+}
+
 std::string describe(const std::vector<Stream>& streams) {
   std::string text;
   for (const auto& stream : streams)
@@ -32,15 +39,49 @@ std::string describe(const std::vector<Stream>& streams) {
 }  // namespace
 
 JetStreamSink::JetStreamSink(Host host, const Config& config)
-    : JetStreamSink(host, Settings(config), Clock::now() + config.deadline()) {}
+    : JetStreamSink(host, Settings(config), config.sink_position(), Clock::now() + config.deadline()) {}
 
-JetStreamSink::JetStreamSink(Host host, const Settings& settings, Clock::time_point deadline)
-    : connection_(settings, deadline),
+JetStreamSink::JetStreamSink(Host host, const Settings& settings, std::uint64_t position, Clock::time_point deadline)
+    : host_(host),
+      connection_(settings, deadline),
       stream_(settings.stream),
       subject_filter_(settings.subject_filter),
-      maker_(settings.stream) {
+      maker_(settings.stream, settings.exclusive) {
   const auto streams = find_streams(connection_, settings, host, deadline);
-  host.info("connected to " + connection_.server() + ", subject " + subject_filter_ + ", stream " + describe(streams));
+  know_stream(streams, settings, position);
+  host.info("connected to " + connection_.server() + ", subject " + subject_filter_ + ", stream " + describe(streams) +
+            (settings.exclusive ? ", exclusive" : ""));
+}
+
+JetStreamSink::~JetStreamSink() {
+  if (held_) held_->tell();
+}
+
+void JetStreamSink::know_stream(const std::vector<Stream>& streams, const Settings& settings, std::uint64_t position) {
+  counts_ = streams.size() == 1 || (streams.empty() && !settings.stream.empty());
+  if (settings.exclusive && streams.size() != 1)
+    throw Error::fatal(streams.empty()
+                           ? "exclusive needs the stream's last sequence: allow publishing to $JS.API.STREAM.NAMES and "
+                             "$JS.API.STREAM.INFO.*"
+                           : "exclusive needs one stream, but the subject " + subject_filter_ + " reaches " +
+                                 describe(streams) + ": set `stream`, or narrow `subject`");
+  if (streams.size() != 1) return;
+  const Stream& stream = streams.front();
+  if (settings.exclusive) {
+    chain_.emplace(stream.last_sequence);
+    stream_ = stream.name;
+    maker_ = MessageMaker(stream_, true);
+  }
+
+  const std::uint64_t end = position_after(stream.last_sequence);
+  if (position > end)
+    host_.warn("stream " + stream.name + " ends at sequence " + std::to_string(stream.last_sequence) +
+               ", before the last confirmed one, " + std::to_string(position - 1) +
+               ": it was made anew, or is another stream than before");
+  if (position == 0 || position > end)
+    standing_ = end;
+  else if (position < end && stream.keeps_messages)
+    held_.emplace(host_, stream, position, subject_filter_);
 }
 
 std::size_t JetStreamSink::publish(const Batch& batch) {
@@ -48,53 +89,122 @@ std::size_t JetStreamSink::publish(const Batch& batch) {
   const std::size_t max_payload = connection_.max_payload();
   std::size_t accepted = 0;
   for (const tide_message& event : batch) {
-    if (full()) break;
+    if (full() || blocked()) break;
+    if (held_ && event.maybe_sent == 0) {  // all that was in doubt is past
+      held_->tell();
+      held_.reset();
+    }
+    if (held_ && !held_->ready()) {
+      held_->read(connection_);
+      asked_ = now;
+      break;
+    }
     accept(event, max_payload, now);
     ++accepted;
   }
+  if (accepted > 0) quiet_ = false;
   connection_.flush();
   return accepted;
 }
 
 bool JetStreamSink::full() const {
   // Messages without a responder are told from the others once nothing else is in flight: see settle_no_responders.
-  return in_flight_.full() || no_responders_ > 0 || refused_.size() >= InFlight::capacity ||
+  return in_flight_.full() || no_responders_ > 0 || known_.size() >= InFlight::capacity ||
          connection_.buffered() >= max_buffered;
 }
 
+bool JetStreamSink::blocked() const {
+  return (held_ && held_->reading()) || (chain_ && chain_->broken());
+}
+
 void JetStreamSink::accept(const tide_message& event, std::size_t max_payload, Clock::time_point now) {
+  if (held_) {
+    if (const auto sequence = held_->find(view(event.key))) {
+      known_.push_back({event.token, *sequence, {}});
+      return;
+    }
+  }
   // The one template option of the table is the subject.
   subject_ = event.field_count == 0 ? std::string_view{} : view(event.fields[0]);
   if (auto why = maker_.why_unsendable(event, subject_, max_payload)) {
-    refused_.push_back({event.token, std::move(*why)});
+    known_.push_back({event.token, 0, std::move(*why)});
     return;
   }
   reply_ = connection_.inbox_prefix();
   reply_ += std::to_string(in_flight_.next_number());
-  const auto message = maker_.make(event, subject_, reply_);
+  const auto message = maker_.make(event, subject_, reply_, chain_ ? chain_->next() : 0);
   in_flight_.add(event.token, subject_, now);
   connection_.publish(*message);
 }
 
 void JetStreamSink::ack(Results& results, milliseconds timeout) {
   const auto until = Clock::now() + timeout;
-  hand_over_refused(results);
+  if (held_ && quiet_ && in_flight_.empty()) held_->tell();
+  quiet_ = known_.empty();
+  hand_over_known(results);
   collect(results);
+  const bool was_blocked = blocked();
   for (;;) {
+    ask_for_last_sequence();
     // What is known already is handed over at once, but the socket gets its turn in every call.
     const auto wait_until = results.empty() ? std::min(until, silence_limit()) : Clock::time_point{};
     const auto wait = std::chrono::ceil<milliseconds>(wait_until - Clock::now());
-    connection_.pump(std::max(wait, milliseconds::zero()));
+    pump(std::max(wait, milliseconds::zero()));
     collect(results);
-    if (!results.empty()) return;
+    if (!results.empty() || (was_blocked && !blocked())) return;
     throw_if_silent();
     if (Clock::now() >= until) return;
   }
 }
 
-void JetStreamSink::hand_over_refused(Results& results) {
-  for (; !refused_.empty() && !results.full(); refused_.pop_front())
-    results.rejected(refused_.front().token, std::move(refused_.front().why));
+void JetStreamSink::hand_over_known(Results& results) {
+  if (standing_ && !results.full()) {
+    results.standing(*standing_);
+    standing_.reset();
+  }
+  for (; !known_.empty() && !results.full(); known_.pop_front()) {
+    Known& known = known_.front();
+    if (known.sequence == 0)
+      results.rejected(known.token, std::move(known.why));
+    else
+      results.stored(known.token, position(known.sequence), true);
+  }
+}
+
+// Nothing that may still be in doubt stands before it: the relay may die as soon as it has committed this position.
+std::uint64_t JetStreamSink::position(std::uint64_t sequence) const {
+  if (!counts_) return 0;
+  const auto open = held_ ? held_->first_open() : std::nullopt;
+  return std::min(position_after(sequence), open.value_or(UINT64_MAX));
+}
+
+// A broken chain is mended once every message that was sent has its answer: nothing of ours moves the sequence then.
+void JetStreamSink::ask_for_last_sequence() {
+  if (!chain_ || !chain_->broken() || resyncing_ || !in_flight_.empty()) return;
+  if (chain_->has_other_writer())
+    throw Error::fatal(
+        "stream " + stream_ +
+            " is not this pipeline's alone, as `exclusive` says: its last sequence "
+            "was another one " +
+            std::to_string(SequenceChain::max_foreign + 1) +
+            " times in a row. There is another writer, or another relay that lost its lock and still runs. "
+            "End it, or turn `exclusive` off.",
+        wrong_last_sequence);
+  resyncing_ = true;
+  asked_ = Clock::now();
+  connection_.ask(info_subject(stream_), {}, "info");
+}
+
+void JetStreamSink::pump(milliseconds timeout) {
+  try {
+    connection_.pump(timeout);
+  } catch (const Error&) {
+    // A user without the right to read the stream can still publish to it.
+    const std::string denial = connection_.denial();
+    if (denial.find("Publish to \"$JS.API.CONSUMER.") == std::string::npos) throw;
+    connection_.forgive_denial();
+    if (held_) held_->give_up(denial);
+  }
 }
 
 void JetStreamSink::collect(Results& results) {
@@ -102,25 +212,57 @@ void JetStreamSink::collect(Results& results) {
     const Reply reply = connection_.next_reply();
     if (reply.kind == Reply::Kind::none) break;
     last_answer_ = Clock::now();
-    if (reply.kind == Reply::Kind::no_responders) {
+    if (reply.kind == Reply::Kind::no_responders && !in_flight_.empty()) {
       ++no_responders_;
+      if (chain_) chain_->broken_by_own();
       continue;
     }
-    const auto suffix = reply.subject_suffix();
     std::uint64_t number = 0;
-    std::from_chars(suffix.data(), suffix.data() + suffix.size(), number);
-    if (const InFlight::Entry* entry = in_flight_.answer(number)) add_result(results, *entry, reply.data());
+    if (reply.kind == Reply::Kind::message) {
+      const auto suffix = reply.subject_suffix();
+      std::from_chars(suffix.data(), suffix.data() + suffix.size(), number);
+    }
+    if (number == 0)
+      take_answer(reply);
+    else if (const InFlight::Entry* entry = in_flight_.answer(number))
+      add_result(results, *entry, reply.data());
   }
   settle_no_responders(results);
 }
 
+// To a question of our own.
+void JetStreamSink::take_answer(const Reply& reply) {
+  if (resyncing_) {
+    if (reply.kind == Reply::Kind::no_responders)
+      throw Error::retry("No responders: " + connection_.server() + " does not serve JetStream now",
+                         NATS_NO_RESPONDERS);
+    if (reply.kind == Reply::Kind::message && reply.subject_suffix() == "info") {
+      const std::uint64_t last = last_sequence_of(reply.data());
+      if (chain_->other_writer_suspected())
+        host_.warn("stream " + stream_ + " ends at sequence " + std::to_string(last) +
+                   " by the doing of somebody else, though `exclusive` says that it is this pipeline's alone");
+      chain_->mend(last);
+      resyncing_ = false;
+      return;
+    }
+  }
+  if (held_) held_->take(connection_, reply);
+}
+
 void JetStreamSink::add_result(Results& results, const InFlight::Entry& entry, std::string_view answer) {
   Verdict verdict = acks_.judge(answer, stream_);
-  if (verdict.status == TIDE_STORED) return results.stored(entry.token, verdict.sequence, verdict.duplicate);
+  if (chain_) chain(verdict);
+  if (verdict.status == TIDE_STORED) return results.stored(entry.token, position(verdict.sequence), verdict.duplicate);
   std::string why = "subject " + entry.subject + ": " + verdict.why;
   if (verdict.status == TIDE_REJECTED) return results.rejected(entry.token, std::move(why), verdict.error_code);
   if (verdict.status == TIDE_FATAL) return results.fatal(entry.token, std::move(why), verdict.error_code);
   results.retry(entry.token, std::move(why), verdict.error_code);
+}
+
+void JetStreamSink::chain(const Verdict& verdict) {
+  if (verdict.status == TIDE_STORED && !verdict.duplicate) return chain_->stored();
+  if (verdict.error_code == wrong_last_sequence) return chain_->wrong_sequence();
+  chain_->broken_by_own();
 }
 
 // cnats does not say whose answer "no responders" was. But each message gets one answer: when as many are open as
@@ -137,13 +279,17 @@ void JetStreamSink::settle_no_responders(Results& results) {
 }
 
 Clock::time_point JetStreamSink::silence_limit() const {
-  if (in_flight_.empty()) return Clock::time_point::max();
+  if (in_flight_.empty())
+    return resyncing_ || (held_ && held_->reading()) ? std::max(asked_, last_answer_) + silence_deadline
+                                                     : Clock::time_point::max();
   const auto sent = in_flight_.oldest().sent;
   return std::min(std::max(sent, last_answer_) + silence_deadline, sent + answer_deadline);
 }
 
 void JetStreamSink::throw_if_silent() const {
   if (Clock::now() < silence_limit()) return;
+  if (in_flight_.empty())
+    throw Error::retry(connection_.server() + " did not answer a question about stream " + stream_ + " in time");
   throw Error::retry("no acknowledgement from " + connection_.server() + " for " +
                      std::to_string(in_flight_.unanswered()) + " messages, the oldest on subject " +
                      in_flight_.oldest().subject +

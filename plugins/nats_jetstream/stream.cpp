@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "help.hpp"
+#include "json.hpp"
 #include "subject.hpp"
 
 namespace tide::nats {
@@ -19,21 +20,6 @@ constexpr std::int64_t stream_not_found = 10059;
 constexpr std::int64_t not_enabled_for_account = 10039;
 constexpr std::int64_t not_enabled = 10076;
 
-std::string json_string(std::string_view text) {
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') quoted += '\\';
-    quoted += c;
-  }
-  return quoted + '"';
-}
-
-template <class T>
-T get_or(const element& object, std::string_view key, T otherwise) {
-  T value;
-  return object[key].get(value) == simdjson::SUCCESS ? value : otherwise;
-}
-
 bool has(const element& object, std::string_view key) {
   const auto found = object[key];
   return found.error() == simdjson::SUCCESS && !found.is_null();
@@ -43,6 +29,13 @@ std::string joined(const std::vector<std::string>& parts) {
   std::string list;
   for (const auto& part : parts) list += (list.empty() ? "" : ", ") + part;
   return list.empty() ? "none" : list;
+}
+
+std::uint64_t last_sequence(const element& info) {
+  std::uint64_t sequence = 0;
+  if (info["state"]["last_seq"].get(sequence) != simdjson::SUCCESS)
+    throw Error::retry("the stream's information has no last sequence");
+  return sequence;
 }
 
 class Api {
@@ -60,13 +53,17 @@ class Api {
   }
 
   Stream info(const std::string& name) {
-    const auto answer = call("$JS.API.STREAM.INFO." + name, {});
+    const auto answer = call(info_subject(name), {});
     const element config = answer["config"];
     Stream stream;
     stream.name = name;
     stream.no_ack = get_or(config, "no_ack", false);
     stream.sealed = get_or(config, "sealed", false);
     stream.mirror = has(config, "mirror");
+    stream.keeps_messages = get_or(config, "retention", std::string_view("limits")) == "limits";
+    stream.transforms = has(config, "subject_transform");
+    stream.replicas = get_or(config, "num_replicas", std::int64_t{1});
+    stream.last_sequence = last_sequence(answer);
     stream.duplicate_window = std::chrono::duration_cast<std::chrono::seconds>(
         std::chrono::nanoseconds(get_or(config, "duplicate_window", std::int64_t{0})));
     simdjson::dom::array subjects;
@@ -127,6 +124,22 @@ void require_usable(const Stream& stream, const std::string& filter) {
 }
 
 }  // namespace
+
+std::string info_subject(const std::string& stream) {
+  return "$JS.API.STREAM.INFO." + stream;
+}
+
+std::uint64_t last_sequence_of(std::string_view info_answer) {
+  simdjson::dom::parser parser;
+  element answer;
+  if (parser.parse(info_answer.data(), info_answer.size()).get(answer) != simdjson::SUCCESS || !answer.is_object())
+    throw Error::retry("the stream's information is no JSON");
+  if (element error; answer["error"].get(error) == simdjson::SUCCESS)
+    throw Error::retry("JetStream did not tell the stream's last sequence: " +
+                           std::string(get_or(error, "description", std::string_view("no description"))),
+                       get_or(error, "err_code", std::int64_t{0}));
+  return last_sequence(answer);
+}
 
 std::vector<Stream> find_streams(Connection& connection, const Settings& settings, Host host,
                                  Clock::time_point deadline) {

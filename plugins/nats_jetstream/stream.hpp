@@ -18,6 +18,10 @@ struct Stream {
   bool no_ack = false;
   bool sealed = false;
   bool mirror = false;
+  bool keeps_messages = true;  // until a limit is reached; other kinds of stream drop what was consumed
+  bool transforms = false;     // stores under another subject than was published to
+  std::int64_t replicas = 1;
+  std::uint64_t last_sequence = 0;
 };
 
 // The named stream, or all that the subject can reach; none when the user may not ask (the log gets a warning then).
@@ -25,5 +29,9 @@ struct Stream {
 // retry Error when JetStream does not answer before the deadline.
 std::vector<Stream> find_streams(Connection& connection, const Settings& settings, Host host,
                                  Clock::time_point deadline);
+
+// The request for a stream's information, and the last sequence in its answer. Throws a retry Error when there is none.
+std::string info_subject(const std::string& stream);
+std::uint64_t last_sequence_of(std::string_view info_answer);
 
 }  // namespace tide::nats

@@ -46,4 +46,14 @@ bool overlaps(std::string_view filter_a, std::string_view filter_b) {
   return filter_a.empty() && filter_b.empty();
 }
 
+bool covers(std::string_view wide, std::string_view narrow) {
+  while (!wide.empty() && !narrow.empty()) {
+    const auto w = next_token(wide);
+    const auto n = next_token(narrow);
+    if (w == ">") return true;
+    if (n == ">" || (w != n && w != "*")) return false;
+  }
+  return wide.empty() && narrow.empty();
+}
+
 }  // namespace tide::nats

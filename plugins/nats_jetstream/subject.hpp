@@ -17,4 +17,7 @@ std::string filter_of(std::string_view subject_template);
 // True when some subject matches both filters.
 bool overlaps(std::string_view filter_a, std::string_view filter_b);
 
+// True when every subject that matches `narrow` matches `wide`, too.
+bool covers(std::string_view wide, std::string_view narrow);
+
 }  // namespace tide::nats

@@ -1,6 +1,7 @@
 // The main job: a committed event reaches JetStream.
 #include <csignal>
 #include <fstream>
+#include <thread>
 
 #include "e2e/relay_program.hpp"
 
@@ -107,6 +108,18 @@ TEST_F(Running, KeepsTheOrderOfABacklogAndAddsNothing) {
   const auto found = keys();
   ASSERT_EQ(found.size(), 20'000u);
   for (std::size_t i = 0; i < found.size(); ++i) ASSERT_EQ(found[i], "k" + std::to_string(i + 1));
+}
+
+TEST_F(Running, OnceOutlastsAPauseOfTheSinkAndItsOwnLease) {
+  set_up_pipeline();
+  publish(20'000);
+  const auto once = start_relay({"--once"});
+  ASSERT_TRUE(js().wait_for_messages(stream_, 1, seconds(10)));
+  nats_->pause();
+  std::this_thread::sleep_for(seconds(4));
+  nats_->resume();
+  EXPECT_EQ(once->wait(seconds(30)), 0) << once->err();
+  EXPECT_EQ(keys().size(), 20'000u);
 }
 
 TEST_F(Running, SigtermDrainsAndCommits) {

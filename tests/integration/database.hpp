@@ -11,7 +11,9 @@
 
 namespace tide::test {
 
-inline pg::Settings settings(const std::string& url) { return {url, "test", std::chrono::seconds(60)}; }
+inline pg::Settings settings(const std::string& url) {
+  return {url, "test", std::chrono::seconds(60)};
+}
 
 // The schema as `tide-relay init` makes it, from the files in SQL_DIR.
 inline void install_schema(const std::string& url) {

@@ -28,7 +28,7 @@ namespace {
 
 constexpr int kWriters = 24;
 constexpr int kTransactions = 100;  // of each writer
-constexpr int kKeys = 10;          // of each kind
+constexpr int kKeys = 10;           // of each kind
 constexpr int kPreparedAtOnce = 40;
 
 class Random {
@@ -83,12 +83,17 @@ class Workload {
  public:
   Workload(std::string url, std::uint64_t seed, ReadClock& clock)
       : url_(std::move(url)), clock_(clock), still_writing_(kWriters), stays_open_(settings(url_)) {
-    stays_open_.query("SELECT tide.outbox_create('box');"
-                      "CREATE TABLE counters (key integer PRIMARY KEY, version integer NOT NULL);"
-                      "CREATE TABLE attached (key integer PRIMARY KEY, version integer NOT NULL);"
-                      "INSERT INTO counters SELECT k, 0 FROM generate_series(1, " + std::to_string(kKeys) + ") k;"
-                      "INSERT INTO attached SELECT 100 + k, 0 FROM generate_series(1, " + std::to_string(kKeys) + ") k;"
-                      "SELECT tide.outbox_attach('attached', 'box')");
+    stays_open_.query(
+        "SELECT tide.outbox_create('box');"
+        "CREATE TABLE counters (key integer PRIMARY KEY, version integer NOT NULL);"
+        "CREATE TABLE attached (key integer PRIMARY KEY, version integer NOT NULL);"
+        "INSERT INTO counters SELECT k, 0 FROM generate_series(1, " +
+        std::to_string(kKeys) +
+        ") k;"
+        "INSERT INTO attached SELECT 100 + k, 0 FROM generate_series(1, " +
+        std::to_string(kKeys) +
+        ") k;"
+        "SELECT tide.outbox_attach('attached', 'box')");
     stays_open_.query("BEGIN");
     publish(stays_open_, 30, "commit");
     for (int i = 0; i < kWriters; ++i) {
@@ -159,8 +164,8 @@ class Workload {
         break;
       }
       case 2:
-        session.query("COPY tide.outbox_messages (outbox, payload) FROM PROGRAM 'yes ''box|" + json + "'' | head -" + n +
-                      "' (DELIMITER '|')");
+        session.query("COPY tide.outbox_messages (outbox, payload) FROM PROGRAM 'yes ''box|" + json + "'' | head -" +
+                      n + "' (DELIMITER '|')");
         break;
       default:
         session.query("INSERT INTO tide.outbox_messages (outbox, payload) SELECT 'box', '" + json +
@@ -178,8 +183,10 @@ class Workload {
         session.query("UPDATE attached SET version = version + 1 WHERE key = 100 + " + k);
         break;
       case 1:
-        session.query("WITH new AS (UPDATE counters SET version = version + 1 WHERE key = " + k + " RETURNING *)"
-                      " INSERT INTO tide.outbox_messages (outbox, payload) SELECT 'box', " + object + " FROM new");
+        session.query("WITH new AS (UPDATE counters SET version = version + 1 WHERE key = " + k +
+                      " RETURNING *)"
+                      " INSERT INTO tide.outbox_messages (outbox, payload) SELECT 'box', " +
+                      object + " FROM new");
         break;
       default:
         session.query("SELECT FROM counters WHERE key = " + k + " FOR UPDATE");
@@ -201,8 +208,8 @@ class Workload {
       }
       if (i == bulk) {
         ++kinds_.bulk;
-        const auto last = publish(session, random.between(1000, 2500), commits ? "commit" : "rollback",
-                                  random.one_in(3) ? 2 : 3);
+        const auto last =
+            publish(session, random.between(1000, 2500), commits ? "commit" : "rollback", random.one_in(3) ? 2 : 3);
         clock_.wait_until_passed(last, 60);
       } else if (random.one_in(3)) {
         ++kinds_.keyed;
@@ -217,7 +224,8 @@ class Workload {
           session.query(back ? "ROLLBACK TO version" : "RELEASE version");
         }
       } else {
-        publish(session, random.between(1, 12), commits ? "commit" : "rollback", random.one_in(20) ? 2 : random.between(0, 1));
+        publish(session, random.between(1, 12), commits ? "commit" : "rollback",
+                random.one_in(20) ? 2 : random.between(0, 1));
       }
       if (random.one_in(4)) subtransactions(session, random, commits);
       if (random.one_in(12)) {
@@ -241,7 +249,8 @@ class Workload {
           "DO $$ BEGIN FOR i IN 1..90 LOOP BEGIN"
           " INSERT INTO tide.outbox_messages (outbox, payload)"
           " VALUES ('box', jsonb_build_object('fate', CASE WHEN i % 3 = 0 THEN 'rollback' ELSE '" +
-          std::string(commits ? "commit" : "rollback") + "' END));"
+          std::string(commits ? "commit" : "rollback") +
+          "' END));"
           " IF i % 3 = 0 THEN RAISE division_by_zero; END IF;"
           " EXCEPTION WHEN division_by_zero THEN NULL; END; END LOOP; END $$");
       return;
@@ -332,12 +341,13 @@ class SnapshotRule : public Rule {
   bool read() override {
     constexpr int kLimits[] = {3, 40, 500};
     const auto limit = static_cast<std::size_t>(random_.between(1, kLimits[random_.between(0, 2)]));
-    auto page = reader_->read(position_, limit);
+    const std::size_t max_bytes = random_.one_in(4) ? static_cast<std::size_t>(random_.between(1, 2000)) : 100'000'000;
+    auto page = reader_->read(position_, limit, max_bytes);
     ++reads;
     EXPECT_LE(page->events.size(), limit);
     EXPECT_LE(page->late_count, page->events.size());
     if (page->late_count > 0) ++late_pages;
-    if (page->late_count == limit) ++cut_late_pages;
+    if (page->end.late) ++cut_late_pages;
     const bool drained = page->events.empty() && !page->full;
     const std::size_t first = delivered.size();
     for (std::size_t i = 0; i < page->events.size(); ++i) {
@@ -358,9 +368,7 @@ class SnapshotRule : public Rule {
     std::size_t first;  // where its events begin in `delivered`
   };
 
-  void start_reader() {
-    reader_ = std::make_unique<OutboxReader>(sessions_, 1, "box", "installation/box/");
-  }
+  void start_reader() { reader_ = std::make_unique<OutboxReader>(sessions_, 1, "box", "installation/box/"); }
 
   // The offset was committed somewhere in one of the pages read lately: what came after it comes again.
   void crash() {
@@ -392,9 +400,8 @@ class NaiveRule : public Rule {
   explicit NaiveRule(const std::string& url) : session_(settings(url)) {}
 
   bool read() override {
-    const auto rows = session_.query(
-        "SELECT id, payload FROM tide.outbox_1 WHERE id > $1 ORDER BY id LIMIT 200",
-        {std::to_string(delivered.empty() ? 0 : delivered.back().id)});
+    const auto rows = session_.query("SELECT id, payload FROM tide.outbox_1 WHERE id > $1 ORDER BY id LIMIT 200",
+                                     {std::to_string(delivered.empty() ? 0 : delivered.back().id)});
     ++reads;
     for (std::size_t row = 0; row < rows.size(); ++row) {
       delivered.push_back({rows.integer(row, 0), std::string(rows.at(row, 1))});
@@ -490,8 +497,8 @@ class ReaderProperty : public testing::Test {
     EXPECT_EQ(value(session, "SELECT count(*) FROM tide.outbox_1 WHERE payload ->> 'fate' = 'rollback'"), "0");
     EXPECT_EQ(value(session, "SELECT count(*) FROM pg_prepared_xacts"), "0");
     const auto& kinds = workload.kinds();
-    for (const auto* kind : {&kinds.early, &kinds.subtransactions, &kinds.prepared, &kinds.rolled_back, &kinds.waited,
-                             &kinds.keyed}) {
+    for (const auto* kind :
+         {&kinds.early, &kinds.subtransactions, &kinds.prepared, &kinds.rolled_back, &kinds.waited, &kinds.keyed}) {
       EXPECT_GT(*kind, 20);
     }
     EXPECT_GE(verdict.events, 20'000U);

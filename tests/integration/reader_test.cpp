@@ -20,6 +20,8 @@ namespace {
 
 using Ids = std::vector<std::int64_t>;
 
+constexpr std::size_t kBytes = 100'000'000;  // more than any page here takes
+
 Ids ids(const Page& page) {
   Ids out;
   for (const auto& event : page.events) out.push_back(event.id);
@@ -36,6 +38,11 @@ class Reader : public testing::Test {
     install_schema(url_);
     session_ = connect();
     session_->query("SELECT tide.outbox_create('box')");
+    connect_reader();
+  }
+
+  void connect_reader() {
+    reader_.reset();
     sessions_ = std::make_unique<pg::SessionPool>(settings(url_), 1, OutboxReader::prepare_session);
     reader_ = std::make_unique<OutboxReader>(*sessions_, 1, "box", "installation/box/");
   }
@@ -55,47 +62,61 @@ class Reader : public testing::Test {
 
   static std::int64_t xid(pg::Session& session) { return session.query("SELECT pg_current_xact_id()").integer(0, 0); }
 
+  std::shared_ptr<const Page> read(const Position& position, std::size_t limit) {
+    return reader_->read(position, limit, kBytes);
+  }
+
   // All that comes from a position on, in pages of `limit`.
   Ids rest(Position position, std::size_t limit) {
     Ids out;
     for (;;) {
-      const auto page = reader_->read(position, limit);
+      const auto page = read(position, limit);
       for (const auto id : ids(*page)) out.push_back(id);
       position = page->end;
       if (page->events.empty() && !page->full) return out;
     }
   }
 
-  // From `position` the ids of `expected` come, whatever the limit is, and wherever it is broken off and resumed.
+  // From `position` the ids of `expected` come, whatever the limits are, and wherever it is broken off and resumed.
   void expect_from(const Position& position, const Ids& expected) {
-    for (std::size_t limit = 1; limit <= expected.size() + 1; ++limit) {
-      Position at = position;
-      for (std::size_t done = 0; done < expected.size();) {
-        const auto page = reader_->read(at, limit);
-        ASSERT_LE(page->events.size(), limit);
-        for (std::size_t i = 0; i < page->events.size(); ++i) {
-          ASSERT_LT(done + i, expected.size());
-          EXPECT_EQ(page->events[i].id, expected[done + i]) << "limit " << limit;
-          const Ids after(expected.begin() + static_cast<std::ptrdiff_t>(done + i + 1), expected.end());
-          EXPECT_EQ(rest(stored(page->after(i)), 2), after) << "limit " << limit << ", after " << expected[done + i];
-        }
-        done += page->events.size();
-        ASSERT_TRUE(!page->events.empty() || page->full) << "limit " << limit;
-        at = page->end;
+    for (const std::size_t max_bytes : {std::size_t{1}, std::size_t{50}, kBytes}) {
+      for (std::size_t limit = 1; limit <= expected.size() + 1; ++limit) {
+        expect_from(position, expected, limit, max_bytes);
       }
-      EXPECT_EQ(rest(at, limit), Ids()) << "limit " << limit;
     }
+  }
+
+  void expect_from(const Position& position, const Ids& expected, std::size_t limit, std::size_t max_bytes) {
+    SCOPED_TRACE("limit " + std::to_string(limit) + ", " + std::to_string(max_bytes) + " bytes");
+    Position at = position;
+    for (std::size_t done = 0; done < expected.size();) {
+      const auto page = reader_->read(at, limit, max_bytes);
+      ASSERT_LE(page->events.size(), limit);
+      for (std::size_t i = 0; i < page->events.size(); ++i) {
+        ASSERT_LT(done + i, expected.size());
+        EXPECT_EQ(page->events[i].id, expected[done + i]);
+        const Ids after(expected.begin() + static_cast<std::ptrdiff_t>(done + i + 1), expected.end());
+        EXPECT_EQ(rest(stored(page->after(i)), 2), after) << "after " << expected[done + i];
+      }
+      done += page->events.size();
+      ASSERT_TRUE(!page->events.empty() || page->full);
+      EXPECT_TRUE(page->full || done == expected.size());
+      at = page->end;
+    }
+    EXPECT_EQ(rest(at, limit), Ids());
   }
 
   // The position as it comes back from where offsets are kept.
   Position stored(const Position& p) {
-    session_->query("INSERT INTO tide.consumer_offsets (outbox_id, consumer_group, pipeline) VALUES (1, 'stored', 'stored')"
-                    " ON CONFLICT DO NOTHING");
+    session_->query(
+        "INSERT INTO tide.consumer_offsets (outbox_id, consumer_group, pipeline) VALUES (1, 'stored', 'stored')"
+        " ON CONFLICT DO NOTHING");
     const auto late = [&](const std::string& text) { return p.late ? pg::Param(text) : std::nullopt; };
-    session_->query("UPDATE tide.consumer_offsets SET last_id = $1, snapshot = $2, next_xid = $3, late_snapshot = $4,"
-                    " late_next_xid = $5, late_id = $6 WHERE pipeline = 'stored'",
-                    {std::to_string(p.last_id), p.snapshot, std::to_string(p.next_xid), late(p.late ? p.late->snapshot : ""),
-                     late(std::to_string(p.late ? p.late->next_xid : 0)), late(std::to_string(p.late ? p.late->last_id : 0))});
+    session_->query(
+        "UPDATE tide.consumer_offsets SET last_id = $1, snapshot = $2, next_xid = $3, late_snapshot = $4,"
+        " late_next_xid = $5, late_id = $6 WHERE pipeline = 'stored'",
+        {std::to_string(p.last_id), p.snapshot, std::to_string(p.next_xid), late(p.late ? p.late->snapshot : ""),
+         late(std::to_string(p.late ? p.late->next_xid : 0)), late(std::to_string(p.late ? p.late->last_id : 0))});
     return position_of("stored");
   }
 
@@ -117,7 +138,7 @@ class Reader : public testing::Test {
 };
 
 TEST_F(Reader, EmptyOutboxKeepsThePosition) {
-  const auto page = reader_->read({}, 10);
+  const auto page = read({}, 10);
   EXPECT_TRUE(page->events.empty());
   EXPECT_FALSE(page->full);
   EXPECT_EQ(page->end.last_id, 0);
@@ -127,9 +148,9 @@ TEST_F(Reader, EmptyOutboxKeepsThePosition) {
 
 TEST_F(Reader, NothingNewKeepsThePosition) {
   publish(*session_);
-  const auto end = reader_->read({}, 10)->end;
+  const auto end = read({}, 10)->end;
   session_->query("CREATE TABLE elsewhere ()");
-  const auto page = reader_->read(end, 10);
+  const auto page = read(end, 10);
   EXPECT_TRUE(page->events.empty());
   EXPECT_EQ(page->end.last_id, end.last_id);
   EXPECT_EQ(page->end.snapshot, end.snapshot);
@@ -145,9 +166,20 @@ TEST_F(Reader, PositionAfterEachNewEvent) {
 
 TEST_F(Reader, FullTellsToReadAgain) {
   for (int i = 0; i < 5; ++i) publish(*session_);
-  const auto first = reader_->read({}, 3);
+  const auto first = read({}, 3);
   EXPECT_TRUE(first->full);
-  EXPECT_FALSE(reader_->read(first->end, 3)->full);
+  EXPECT_FALSE(read(first->end, 3)->full);
+}
+
+TEST_F(Reader, PayloadsLimitThePage) {
+  for (int i = 0; i < 4; ++i) {
+    session_->query("SELECT tide.outbox_publish('box', to_jsonb(repeat('x', 10000)))");  // stored compressed
+  }
+  const auto page = reader_->read({}, 10, 15'000);
+  EXPECT_EQ(page->events.size(), 2U);
+  EXPECT_TRUE(page->full);
+  EXPECT_EQ(page->events[0].payload.size(), 10'002U);
+  EXPECT_EQ(reader_->read({}, 10, 1)->events.size(), 1U) << "at least one";
 }
 
 TEST_F(Reader, LateEventsComeFirstThenNewOnes) {
@@ -156,11 +188,11 @@ TEST_F(Reader, LateEventsComeFirstThenNewOnes) {
   publish(*session_);
   const auto b = publish(*slow);
   publish(*session_);
-  const auto before = reader_->read({}, 10)->end;
+  const auto before = read({}, 10)->end;
   const auto c = publish(*slow);
   slow->query("COMMIT");
   const auto d = publish(*session_);
-  EXPECT_EQ(reader_->read(before, 10)->late_count, 2U);
+  EXPECT_EQ(read(before, 10)->late_count, 2U);
   expect_from(before, {a, b, c, d});
 }
 
@@ -170,7 +202,7 @@ TEST_F(Reader, LateEventsOfSeveralTransactionsAreOrderedById) {
   Ids expected;
   for (const int i : {2, 0, 1, 0, 2, 1, 1, 0}) expected.push_back(publish(*slow[static_cast<std::size_t>(i)]));
   publish(*session_);
-  const auto before = reader_->read({}, 10)->end;
+  const auto before = read({}, 10)->end;
   for (const int i : {1, 2, 0}) slow[static_cast<std::size_t>(i)]->query("COMMIT");
   expected.push_back(publish(*session_));
   expect_from(before, expected);
@@ -187,9 +219,9 @@ TEST_F(Reader, LateEventsOfALaterSnapshotWaitForTheirs) {
     of_first.push_back(publish(*first));
   }
   publish(*session_);
-  const auto before = reader_->read({}, 10)->end;
+  const auto before = read({}, 10)->end;
   first->query("COMMIT");
-  const auto page = reader_->read(before, 2);
+  const auto page = read(before, 2);
   EXPECT_EQ(ids(*page), Ids(of_first.begin(), of_first.begin() + 2));
   ASSERT_TRUE(page->end.late);
   EXPECT_TRUE(page->full);
@@ -200,7 +232,7 @@ TEST_F(Reader, LateEventsOfALaterSnapshotWaitForTheirs) {
   expected.insert(expected.end(), of_second.begin(), of_second.end());
   expected.push_back(third);
   expect_from(stored(page->end), expected);
-  EXPECT_EQ(reader_->read(page->end, 10)->end.last_id, before.last_id);
+  EXPECT_EQ(read(page->end, 10)->end.last_id, before.last_id);
 }
 
 TEST_F(Reader, ExactlyAFullPageOfLateEvents) {
@@ -208,11 +240,11 @@ TEST_F(Reader, ExactlyAFullPageOfLateEvents) {
   Ids expected;
   for (int i = 0; i < 2; ++i) expected.push_back(publish(*slow));
   publish(*session_);
-  const auto before = reader_->read({}, 10)->end;
+  const auto before = read({}, 10)->end;
   slow->query("COMMIT");
-  const auto page = reader_->read(before, 2);
+  const auto page = read(before, 2);
   EXPECT_EQ(ids(*page), expected);
-  const auto next = reader_->read(page->end, 2);
+  const auto next = read(page->end, 2);
   EXPECT_TRUE(next->events.empty());
   EXPECT_FALSE(next->end.late);
   EXPECT_TRUE(next->full) << "new events may have waited for the late ones";
@@ -227,7 +259,7 @@ TEST_F(Reader, TransactionAboveTheSnapshotsXmaxIsNotLost) {
   const auto second = publish(*lower);
   lower->query("COMMIT");
 
-  const auto page = reader_->read({}, 10);
+  const auto page = read({}, 10);
   EXPECT_EQ(ids(*page), Ids{second});
   const std::string text = std::to_string(above_xid);
   ASSERT_EQ(page->snapshot, text + ':' + text + ':') << "the transaction must be in no list for this case";
@@ -246,9 +278,9 @@ TEST_F(Reader, TransactionsAboveTheSnapshotsXmaxEndOneByOne) {
   const auto b = publish(*one);
   publish(*lower);
   lower->query("COMMIT");
-  auto page = reader_->read({}, 10);
+  auto page = read({}, 10);
   two->query("COMMIT");
-  page = reader_->read(page->end, 10);
+  page = read(page->end, 10);
   EXPECT_EQ(ids(*page), Ids{a});
   one->query("COMMIT");
   expect_from(page->end, {b});
@@ -272,7 +304,7 @@ TEST_F(Reader, PreparedTransactionIsReadWhenItCommits) {
   const auto prepared = publish(*session_);
   session_->query("PREPARE TRANSACTION 'p'");
   const auto second = publish(*session_);
-  const auto page = reader_->read({}, 10);
+  const auto page = read({}, 10);
   EXPECT_EQ(ids(*page), Ids{second});
   session_->query("COMMIT PREPARED 'p'");
   expect_from(page->end, {prepared});
@@ -341,13 +373,13 @@ TEST_F(Reader, ResumesAfterTheServerCrashed) {
   const auto open = open_transaction();
   publish(*open);
   const auto second = publish(*session_);
-  const auto page = reader_->read({}, 10);
+  const auto page = read({}, 10);
   EXPECT_EQ(ids(*page), (Ids{first, second}));
   server_->stop(Stop::immediate);
   server_->start();
 
   session_ = connect();
-  EXPECT_THROW(reader_->read(page->end, 10), pg::ConnectionLost);
+  connect_reader();
   const auto third = publish(*session_);
   expect_from(page->end, {third});
 }
@@ -355,7 +387,7 @@ TEST_F(Reader, ResumesAfterTheServerCrashed) {
 TEST_F(Reader, GivesTheRowAsItIs) {
   session_->query(
       "SELECT tide.outbox_publish('box', '{\"b\": 1.50, \"a\": \"\\u00e4\"}', 'my key', 'shipped', '{\"h\": \"x\"}')");
-  const auto page = reader_->read({}, 10);
+  const auto page = read({}, 10);
   const auto& event = page->events.at(0);
   EXPECT_EQ(event.outbox, "box");
   EXPECT_EQ(event.stream_table, "box");
@@ -375,18 +407,20 @@ TEST_F(Reader, MakesTheSameKeyAtEachRead) {
       " FROM tide.outbox_1 o, tide.installation i ORDER BY o.id");
   for (int round = 0; round < 2; ++round) {
     pg::SessionPool sessions(settings(url_), 1, OutboxReader::prepare_session);
-    sessions.borrow()->query(round == 0 ? "SET TimeZone = 'UTC'" : "SET TimeZone = 'Asia/Kathmandu'; SET DateStyle = 'SQL'");
+    sessions.borrow()->query(round == 0 ? "SET TimeZone = 'UTC'"
+                                        : "SET TimeZone = 'Asia/Kathmandu'; SET DateStyle = 'SQL'");
     OutboxReader reader(sessions, 1, "box", prefix);
-    const auto page = reader.read({}, 100);
+    const auto page = reader.read({}, 100, kBytes);
     ASSERT_EQ(page->events.size(), 50U);
     for (std::size_t i = 0; i < 50; ++i) EXPECT_EQ(page->events[i].key, expected.at(i, 0));
   }
 }
 
 TEST_F(Reader, AttachedTableNamesTheStreamTable) {
-  session_->query("CREATE TABLE \"Orders\" (id integer); SELECT tide.outbox_attach('\"Orders\"', 'box');"
-                  "INSERT INTO \"Orders\" VALUES (7)");
-  const auto page = reader_->read({}, 10);
+  session_->query(
+      "CREATE TABLE \"Orders\" (id integer); SELECT tide.outbox_attach('\"Orders\"', 'box');"
+      "INSERT INTO \"Orders\" VALUES (7)");
+  const auto page = read({}, 10);
   EXPECT_EQ(page->events.at(0).stream_table, "Orders");
   EXPECT_EQ(page->events.at(0).outbox, "box");
   EXPECT_EQ(page->events.at(0).op, "insert");
@@ -419,17 +453,17 @@ class Wake : public Reader {
 };
 
 TEST_F(Wake, PublisherNotifiesOnlyWhileAsked) {
-  EXPECT_FALSE(reader_->read({}, 10)->wake_asked);
+  EXPECT_FALSE(read({}, 10)->wake_asked);
   publish(*session_);
   EXPECT_EQ(heard(), "mark ");
 
   reader_->ask_wake(true);
-  EXPECT_TRUE(reader_->read({}, 10)->wake_asked);
+  EXPECT_TRUE(read({}, 10)->wake_asked);
   publish(*session_);
   EXPECT_EQ(heard(), "1 mark ");
 
   reader_->ask_wake(false);
-  EXPECT_FALSE(reader_->read({}, 10)->wake_asked);
+  EXPECT_FALSE(read({}, 10)->wake_asked);
   publish(*session_);
   EXPECT_EQ(heard(), "mark ");
 }
@@ -480,11 +514,12 @@ class Plan : public Reader {
  protected:
   // How PostgreSQL executes the reader's statement, in the session that the reader uses.
   std::string explain(const Position& p, std::size_t limit) {
-    reader_->read(p, limit);  // prepares it
+    read(p, limit);  // prepares it
     auto session = sessions_->borrow();
-    const auto rows = session->query("EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) EXECUTE read_1(" +
-                                     std::to_string(p.last_id) + ", '" + p.snapshot + "', " +
-                                     std::to_string(p.next_xid) + ", NULL, 0, " + std::to_string(limit) + ")");
+    const auto rows =
+        session->query("EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) EXECUTE read_1(" +
+                       std::to_string(p.last_id) + ", '" + p.snapshot + "', " + std::to_string(p.next_xid) +
+                       ", NULL, 0, " + std::to_string(limit) + ", " + std::to_string(kBytes) + ")");
     std::string text;
     for (std::size_t row = 0; row < rows.size(); ++row) text += std::string(rows.at(row, 0)) + '\n';
     return text;
@@ -511,8 +546,10 @@ class Plan : public Reader {
 
   void insert(int transactions, int rows_each) {
     for (int i = 0; i < transactions; ++i) {
-      session_->query("INSERT INTO tide.outbox_messages (outbox, payload) SELECT 'box', '{\"a\": 1}'"
-                      " FROM generate_series(1, " + std::to_string(rows_each) + ")");
+      session_->query(
+          "INSERT INTO tide.outbox_messages (outbox, payload) SELECT 'box', '{\"a\": 1}'"
+          " FROM generate_series(1, " +
+          std::to_string(rows_each) + ")");
     }
   }
 
@@ -535,10 +572,12 @@ class Plan : public Reader {
   std::unique_ptr<pg::Session> still_open_;
 };
 
-TEST_F(Plan, WithoutStatistics) { expect_good(explain({}, 100)); }
+TEST_F(Plan, WithoutStatistics) {
+  expect_good(explain({}, 100));
+}
 
 TEST_F(Plan, PlannedEmptyThenFilled) {
-  reader_->read({}, 100);
+  read({}, 100);
   insert(1, 30'000);
   expect_good(explain(behind(), 100));
 }
@@ -573,7 +612,8 @@ TEST_F(Plan, ReadsOnlyAPageOfABacklog) {
   session_->query("ANALYZE tide.outbox_1");
   const auto plan = explain({}, 50);
   expect_good(plan);
-  EXPECT_TRUE(std::regex_search(plan, std::regex("outbox_1_pkey on outbox_1 m_?1? \\(actual rows=50 loops=1\\)"))) << plan;
+  EXPECT_TRUE(std::regex_search(plan, std::regex("outbox_1_pkey on outbox_1 m_?1? \\(actual rows=50 loops=1\\)")))
+      << plan;
 }
 
 }  // namespace

@@ -71,10 +71,22 @@ TEST(Documents, NameEveryCommand) {
   const auto help = relay({"--help"});
   ASSERT_EQ(help.exit_code, 0) << help.err;
   const auto text = read("docs/command-line.md");
-  for (const auto* command : {"init", "run", "check", "status", "plugins"}) {
+  for (const auto* command : {"init", "run", "check", "status", "plugins", "dead-letters"}) {
     EXPECT_NE(help.out.find(command), std::string::npos) << command;
     EXPECT_NE(text.find(std::string("## tide-relay ") + command), std::string::npos) << command;
   }
+}
+
+TEST(Documents, NameEveryKeyOfTheConfigurationFile) {
+  const auto code = read("core/config/config_file.cpp");
+  const auto text = read("docs/configuration.md");
+  const std::regex key(R"(table\.(?:read|read_required|find)\("([a-z_]+)\")");
+  std::size_t found = 0;
+  for (std::sregex_iterator match(code.begin(), code.end(), key), none; match != none; ++match, ++found) {
+    const std::string name = (*match)[1];
+    EXPECT_NE(text.find("." + name + "`"), std::string::npos) << name << " is missing in docs/configuration.md";
+  }
+  EXPECT_GT(found, 10U);
 }
 
 TEST(Documents, ShowConfigurationsThatPassTheCheck) {

@@ -120,5 +120,74 @@ TEST(AckLedger, TheSinkPositionLeavesNothingUnsettledBehindIt) {
   EXPECT_EQ(ledger.acknowledge()->sink_position(), 9u);
 }
 
+TEST(AckLedger, TheSinkPositionNeverGoesBack) {
+  AckLedger ledger({}, 100);
+  const auto first = ledger.add(page({101, 102, 103}));
+  ledger.rejected(first, "", "too large");
+  EXPECT_EQ(ledger.acknowledge()->sink_position(), 100u) << "a rejected event stands nowhere";
+  ledger.stored(first + 2, 7);  // a key that was used long ago
+  ledger.stored(first + 1, 120);
+  EXPECT_EQ(ledger.acknowledge()->sink_position(), 120u);
+}
+
+TEST(AckLedger, TheSinkMaySayWhereItStands) {
+  AckLedger ledger({.last_id = 50, .snapshot = "9:9:", .next_xid = 9, .late = {}}, 100);
+  const auto first = ledger.add(page({101, 102}));
+  ledger.stored(first + 1, 200);
+  const auto standing = ledger.stand_at(1);
+  EXPECT_EQ(standing.position().last_id, 50);
+  EXPECT_EQ(standing.sink_position(), 1u);
+  ledger.stored(first, 2);
+  EXPECT_EQ(ledger.acknowledge()->sink_position(), 2u) << "200 was counted elsewhere";
+}
+
+// Dead letters that are sent again, read when the position was at event 50.
+std::shared_ptr<const Page> letters(const std::vector<std::int64_t>& ids) {
+  auto p = std::make_shared<Page>(*page(std::vector<std::int64_t>(ids.size(), 7)));
+  p->letter_ids = ids;
+  p->end = p->before;
+  return p;
+}
+
+TEST(AckLedger, LettersNeverMoveThePositionAndAreSettledWithTheProgressThatCoversThem) {
+  AckLedger ledger;
+  const auto first = ledger.add(letters({11, 12, 13}));
+  const auto event = ledger.add(page({101}));
+  EXPECT_EQ(ledger.letter_id(first + 1), 12);
+  EXPECT_EQ(ledger.letter_id(event), 0);
+  ledger.rejected(first + 1, "a.b", "too large");
+  ledger.stored(event, 0);
+  EXPECT_FALSE(ledger.acknowledge()) << "the first letter has no result yet";
+  ledger.stored(first, 0);
+  auto progress = ledger.acknowledge();
+  ASSERT_TRUE(progress);
+  EXPECT_EQ(progress->position().last_id, 50);
+  EXPECT_TRUE(progress->dead_letters().empty()) << "a letter that is rejected again is not stored a second time";
+  ASSERT_EQ(progress->retried_letters().size(), 2u);
+  EXPECT_EQ(progress->retried_letters()[0].dead_letter_id, 11);
+  EXPECT_FALSE(progress->retried_letters()[0].rejected);
+  EXPECT_EQ(progress->retried_letters()[1].dead_letter_id, 12);
+  EXPECT_TRUE(progress->retried_letters()[1].rejected);
+  EXPECT_EQ(progress->retried_letters()[1].error, "too large");
+  ledger.stored(first + 2, 0);
+  progress = ledger.acknowledge();
+  ASSERT_TRUE(progress);
+  EXPECT_EQ(progress->position().last_id, 101);
+  ASSERT_EQ(progress->retried_letters().size(), 1u);
+  EXPECT_EQ(progress->retried_letters()[0].dead_letter_id, 13);
+}
+
+TEST(AckLedger, ALetterThatIsPutBackHasNoResult) {
+  AckLedger ledger;
+  const auto first = ledger.add(letters({11, 12}));
+  ledger.put_back(first);
+  ledger.stored(first + 1, 0);
+  const auto progress = ledger.acknowledge();
+  ASSERT_TRUE(progress);
+  ASSERT_EQ(progress->retried_letters().size(), 1u);
+  EXPECT_EQ(progress->retried_letters()[0].dead_letter_id, 12);
+  EXPECT_TRUE(ledger.empty());
+}
+
 }  // namespace
 }  // namespace tide

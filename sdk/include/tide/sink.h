@@ -16,7 +16,7 @@
 #ifndef TIDE_SINK_H
 #define TIDE_SINK_H
 
-#include <stdint.h>
+#include <stdint.h> /* NOLINT(modernize-deprecated-headers): this is C */
 
 #ifdef __cplusplus
 extern "C" {
@@ -116,7 +116,9 @@ typedef struct tide_config {
   tide_str pipeline;      /* the pipeline's name, for messages to people */
   uint32_t deadline_ms;   /* connect returns within this time, whatever the network does */
   uint32_t reserved;      /* 0 */
-  uint64_t sink_position; /* greatest tide_result.sink_position whose offset was committed; 0: none known */
+  /* Whatever the sink stored up to here was confirmed and committed; what is in doubt stands after it, if it was
+   * stored at all. From tide_result.sink_position; 0: none known, see there. */
+  uint64_t sink_position;
 } tide_config;
 
 typedef struct tide_header {
@@ -152,13 +154,20 @@ typedef struct tide_batch {
 /* Result flags. */
 #define TIDE_RESULT_DUPLICATE 1u /* stored, but by an earlier message of the same key */
 
-/* What became of one accepted message. Exactly one for each accepted token, in any order. */
+/* What became of one accepted message. Exactly one for each accepted token, in any order.
+ *
+ * One more is allowed, by the first ack after connect: with token 0 and TIDE_STORED it names no message and says where
+ * the sink stands now, in sink_position. A plugin gives it when tide_config.sink_position was 0, or can't be a position
+ * of this sink. The relay makes that first call before it publishes anything, and commits the position before, too: so
+ * whatever a pipeline has in doubt stands after a position that is known, from its first message on. */
 typedef struct tide_result {
-  uint64_t token;
+  uint64_t token; /* 0: see above */
   int32_t status; /* TIDE_STORED, TIDE_RETRY, TIDE_REJECTED or TIDE_FATAL */
   uint32_t flags;
   int64_t native_code;    /* the sink's own error number, or 0 */
-  uint64_t sink_position; /* STORED: where the sink keeps it, if it counts (a stream sequence); else 0 */
+  /* STORED: where the sink keeps it, as a number that grows from message to message; less, where something stands
+   * before it that an earlier instance may have sent and this one was not given yet. 0: the sink does not count. */
+  uint64_t sink_position;
   tide_str error;         /* why it was not stored; valid until the next call on the instance */
 } tide_result;
 

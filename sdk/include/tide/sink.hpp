@@ -184,6 +184,8 @@ class Results {
   void stored(std::uint64_t token, std::uint64_t sink_position = 0, bool duplicate = false) {
     put({token, TIDE_STORED, duplicate ? TIDE_RESULT_DUPLICATE : 0, 0, sink_position, {}});
   }
+  // Names no message: where the sink stands. For the first ack only, see tide_result.
+  void standing(std::uint64_t sink_position) { put({0, TIDE_STORED, 0, 0, sink_position, {}}); }
   void retry(std::uint64_t token, std::string why, std::int64_t native_code = 0) {
     put_failure(token, TIDE_RETRY, std::move(why), native_code);
   }
@@ -321,11 +323,7 @@ struct Thunks {
   static void close(void* instance, std::uint32_t deadline_ms) noexcept {
     tide_error ignored;  // the C interface has no way to report it, and nothing is left to do about it
     guarded(&ignored, [&] {
-      auto* self = static_cast<Instance<S>*>(instance);
-      struct Free {
-        Instance<S>* self;
-        ~Free() { delete self; }
-      } free{self};
+      const std::unique_ptr<Instance<S>> self(static_cast<Instance<S>*>(instance));
       if constexpr (requires(S & sink) { sink.close(std::chrono::milliseconds(0)); })
         self->sink.close(std::chrono::milliseconds(deadline_ms));
     });

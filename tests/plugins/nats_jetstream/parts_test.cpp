@@ -4,6 +4,7 @@
 #include "nats_jetstream/ack.hpp"
 #include "nats_jetstream/in_flight.hpp"
 #include "nats_jetstream/nkey.hpp"
+#include "nats_jetstream/sequence_chain.hpp"
 #include "nats_jetstream/server_url.hpp"
 #include "nats_jetstream/subject.hpp"
 #include "tide/sink.hpp"
@@ -121,6 +122,57 @@ TEST(InFlight, IsFullAtItsCapacity) {
   EXPECT_TRUE(in_flight.full());
   in_flight.answer(in_flight.oldest_number());
   EXPECT_FALSE(in_flight.full());
+}
+
+TEST(Subject, KnowsWhichFilterCoversAnother) {
+  EXPECT_TRUE(covers("events.>", "events.>"));
+  EXPECT_TRUE(covers("events.>", "events.a.*"));
+  EXPECT_TRUE(covers("*.a", "events.a"));
+  EXPECT_TRUE(covers(">", "a"));
+  EXPECT_FALSE(covers("events.*", "events.>"));
+  EXPECT_FALSE(covers("events.a", "events.*"));
+  EXPECT_FALSE(covers("events.>", "events"));
+  EXPECT_FALSE(covers("events", "events.a"));
+}
+
+TEST(SequenceChain, CountsWhatIsSent) {
+  SequenceChain chain(7);
+  EXPECT_EQ(chain.next(), 7u);
+  EXPECT_EQ(chain.next(), 8u);
+}
+
+TEST(SequenceChain, BlamesNobodyForWhatAMessageOfItsOwnBroke) {
+  SequenceChain chain(7);
+  for (int i = 0; i < 10; ++i) {
+    chain.broken_by_own();
+    chain.wrong_sequence();
+    EXPECT_TRUE(chain.broken());
+    chain.mend(7);
+  }
+  EXPECT_FALSE(chain.broken());
+  EXPECT_FALSE(chain.other_writer_suspected());
+}
+
+TEST(SequenceChain, GivesUpWhenMendingDoesNotHelp) {
+  SequenceChain chain(7);
+  for (int i = 0; i < SequenceChain::max_foreign; ++i) {
+    chain.wrong_sequence();
+    chain.stored();  // by chance, after one that was refused: no progress
+    EXPECT_FALSE(chain.has_other_writer());
+    chain.mend(7);
+  }
+  chain.wrong_sequence();
+  EXPECT_TRUE(chain.has_other_writer());
+}
+
+TEST(SequenceChain, ForgivesAfterProgress) {
+  SequenceChain chain(7);
+  for (int i = 0; i < 10; ++i) {
+    chain.wrong_sequence();
+    chain.mend(7);
+    chain.stored();
+  }
+  EXPECT_FALSE(chain.has_other_writer());
 }
 
 }  // namespace

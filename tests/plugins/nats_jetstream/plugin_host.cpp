@@ -72,7 +72,7 @@ const tide_sink& plugin() {
   return *loaded;
 }
 
-Instance::Instance(const Options& options, std::chrono::milliseconds deadline)
+Instance::Instance(const Options& options, std::chrono::milliseconds deadline, std::uint64_t sink_position)
     : host_{sizeof(tide_host), TIDE_SINK_ABI_MINOR, log_.get(), append_line, no_extension} {
   const auto values = values_of(options);
   const std::string pipeline = "test-pipeline";
@@ -83,9 +83,11 @@ Instance::Instance(const Options& options, std::chrono::milliseconds deadline)
   config.value_count = values.size();
   config.pipeline = str(pipeline);
   config.deadline_ms = static_cast<std::uint32_t>(deadline.count());
+  config.sink_position = sink_position;
   tide_error error = empty_error();
   connected_.status = plugin().ops->connect(&host_, &config, &instance_, &error);
   connected_.error = text(error);
+  if (instance_ != nullptr) ack(std::chrono::milliseconds(0));
 }
 
 Instance::~Instance() {
@@ -113,6 +115,7 @@ std::uint64_t Instance::publish(const std::vector<Event>& events) {
     message.field_count = 1;
     message.headers = headers[i].data();
     message.header_count = headers[i].size();
+    message.maybe_sent = event.maybe_sent ? 1 : 0;
   }
   const tide_batch batch{sizeof batch, sizeof messages[0], &messages.data()->known, messages.size()};
   tide_error error = empty_error();
@@ -133,6 +136,11 @@ std::map<std::uint64_t, Result> Instance::ack(std::chrono::milliseconds timeout,
   std::map<std::uint64_t, Result> results;
   for (std::uint64_t i = 0; i < count; ++i) {
     const tide_result& known = out[i].known;
+    if (known.token == 0) {
+      if (standing_ || last_token_ != 0) throw std::runtime_error("it told again, or too late, where it stands");
+      standing_ = known.sink_position;
+      continue;
+    }
     const bool duplicate = (known.flags & TIDE_RESULT_DUPLICATE) != 0;
     const Result result{known.status, duplicate, known.native_code, known.sink_position, text(known.error)};
     if (!results.emplace(known.token, result).second) throw std::runtime_error("a second result for one token");

@@ -24,6 +24,7 @@ struct Event {
   std::string key;
   std::string payload = "{}";
   std::vector<std::pair<std::string, std::string>> headers = {};
+  bool maybe_sent = false;
 };
 
 struct Result {
@@ -43,16 +44,21 @@ struct Outcome {
 // The plugin named by the environment variable TIDE_TEST_NATS_PLUGIN. Never unloaded.
 const tide_sink& plugin();
 
-// One connection attempt and, when that worked, the instance. Tokens count from 1 in the order of publish.
+// One connection attempt and, when that worked, the instance, which then had its first ack. Tokens count from 1 in the
+// order of publish.
 class Instance {
  public:
-  explicit Instance(const Options& options, std::chrono::milliseconds deadline = std::chrono::seconds(10));
+  explicit Instance(const Options& options, std::chrono::milliseconds deadline = std::chrono::seconds(10),
+                    std::uint64_t sink_position = 0);
   ~Instance();
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
 
   const Outcome& connected() const { return connected_; }
   const std::string& log() const { return *log_; }
+
+  // Where the sink said that it stands; nothing when it did not.
+  std::optional<std::uint64_t> standing() const { return standing_; }
 
   // Publishes once; returns how many were accepted.
   std::uint64_t publish(const std::vector<Event>& events);
@@ -76,6 +82,7 @@ class Instance {
   Outcome connected_;
   Outcome outcome_;
   std::uint64_t last_token_ = 0;
+  std::optional<std::uint64_t> standing_;
 };
 
 }  // namespace tide::test
