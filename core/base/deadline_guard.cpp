@@ -56,6 +56,8 @@ DeadlineGuard::DeadlineGuard(int fd, std::chrono::milliseconds limit)
   Watchdog::instance().add(this);
 }
 
-DeadlineGuard::~DeadlineGuard() { Watchdog::instance().remove(this); }
+DeadlineGuard::~DeadlineGuard() {
+  Watchdog::instance().remove(this);
+}
 
 }  // namespace tide

@@ -19,10 +19,10 @@ struct Page {
   bool full = false;           // more may be waiting: read again at once
   bool wake_asked = false;     // publishers notify: a relay may sleep
 
-  Position before;             // where the read began
-  std::string snapshot;        // what it saw
+  Position before;       // where the read began
+  std::string snapshot;  // what it saw
   std::int64_t next_xid = 0;
-  Position end;                // where the read ended; differs from `before` also when nothing came
+  Position end;  // where the read ended; differs from `before` also when nothing came
 
   std::shared_ptr<const void> storage;  // holds what the events point to
   std::deque<std::string> made_keys;    // keys of events that came without one

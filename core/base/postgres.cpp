@@ -37,8 +37,8 @@ std::string with_connect_timeout(const std::string& url, std::chrono::millisecon
   if (url.find("connect_timeout") != std::string::npos || std::getenv("PGCONNECT_TIMEOUT") != nullptr) return url;
   const bool is_url = url.starts_with("postgresql://") || url.starts_with("postgres://");
   const char* separator = !is_url ? " " : url.find('?') == std::string::npos ? "?" : "&";
-  return url + separator + "connect_timeout=" +
-         std::to_string(std::chrono::ceil<std::chrono::seconds>(deadline).count());
+  return url + separator +
+         "connect_timeout=" + std::to_string(std::chrono::ceil<std::chrono::seconds>(deadline).count());
 }
 
 class Receiver : public pqxx::notification_receiver {
@@ -57,7 +57,9 @@ struct Result::Rows {
   pqxx::result rows;
 };
 
-std::size_t Result::size() const { return static_cast<std::size_t>(rows_->rows.size()); }
+std::size_t Result::size() const {
+  return static_cast<std::size_t>(rows_->rows.size());
+}
 
 bool Result::is_null(std::size_t row, int column) const {
   return rows_->rows[static_cast<pqxx::result::size_type>(row)][column].is_null();
@@ -114,9 +116,15 @@ class Session::Impl {
     });
   }
 
-  pqxx::connection& conn() { return *conn_; }
-  std::optional<pqxx::work>& transaction() { return transaction_; }
-  [[nodiscard]] std::chrono::milliseconds deadline() const { return deadline_; }
+  pqxx::connection& conn() {
+    return *conn_;
+  }
+  std::optional<pqxx::work>& transaction() {
+    return transaction_;
+  }
+  [[nodiscard]] std::chrono::milliseconds deadline() const {
+    return deadline_;
+  }
 
   std::set<std::string> prepared;
   std::vector<std::unique_ptr<Receiver>> receivers;
@@ -171,9 +179,8 @@ std::vector<const char*> pointers(const std::vector<Param>& params) {
 
 Result Session::query(const std::string& sql, const std::vector<Param>& params) {
   const auto values = pointers(params);
-  return impl_->run([&](pqxx::transaction_base& tx) {
-    return tx.exec_params(sql, pqxx::prepare::make_dynamic_params(values));
-  });
+  return impl_->run(
+      [&](pqxx::transaction_base& tx) { return tx.exec_params(sql, pqxx::prepare::make_dynamic_params(values)); });
 }
 
 Result Session::query_prepared(const std::string& name, const std::string& sql, const std::vector<Param>& params) {
@@ -181,9 +188,8 @@ Result Session::query_prepared(const std::string& name, const std::string& sql, 
     impl_->control([&] { impl_->conn().prepare(name, sql); });
   }
   const auto values = pointers(params);
-  return impl_->run([&](pqxx::transaction_base& tx) {
-    return tx.exec_prepared(name, pqxx::prepare::make_dynamic_params(values));
-  });
+  return impl_->run(
+      [&](pqxx::transaction_base& tx) { return tx.exec_prepared(name, pqxx::prepare::make_dynamic_params(values)); });
 }
 
 void Session::begin() {
@@ -215,9 +221,8 @@ void Session::rollback() noexcept {
 }
 
 void Session::listen(const std::string& channel, std::function<void(const std::string&)> heard) {
-  impl_->control([&] {
-    impl_->receivers.push_back(std::make_unique<Receiver>(impl_->conn(), channel, std::move(heard)));
-  });
+  impl_->control(
+      [&] { impl_->receivers.push_back(std::make_unique<Receiver>(impl_->conn(), channel, std::move(heard))); });
 }
 
 void Session::wait(std::chrono::milliseconds timeout, int stop_fd) {
@@ -233,7 +238,9 @@ void Session::wait(std::chrono::milliseconds timeout, int stop_fd) {
   }
 }
 
-int Session::backend_pid() const { return impl_->conn().backendpid(); }
+int Session::backend_pid() const {
+  return impl_->conn().backendpid();
+}
 
 SessionPool::SessionPool(Settings settings, std::size_t size, std::function<void(Session&)> prepare)
     : settings_(std::move(settings)), size_(size), prepare_(std::move(prepare)) {}

@@ -3,11 +3,11 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <condition_variable>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,7 +37,7 @@ class Result {
   [[nodiscard]] std::size_t size() const;
   [[nodiscard]] bool empty() const { return size() == 0; }
   [[nodiscard]] bool is_null(std::size_t row, int column) const;
-  [[nodiscard]] std::string_view at(std::size_t row, int column) const;  // empty for NULL
+  [[nodiscard]] std::string_view at(std::size_t row, int column) const;   // empty for NULL
   [[nodiscard]] std::int64_t integer(std::size_t row, int column) const;  // 0 for NULL
 
   struct Rows;
@@ -50,8 +50,8 @@ class Result {
 using Param = std::optional<std::string>;
 
 struct Settings {
-  std::string url;               // a libpq connection string or URL
-  std::string application_name;  // as pg_stat_activity shows it
+  std::string url;                             // a libpq connection string or URL
+  std::string application_name;                // as pg_stat_activity shows it
   std::chrono::milliseconds deadline{10'000};  // the longest that one statement may take
 };
 
@@ -95,8 +95,7 @@ class SessionPool {
   class Lease {
    public:
     Lease(SessionPool& pool, std::unique_ptr<Session> session) : pool_(&pool), session_(std::move(session)) {}
-    Lease(Lease&& other) noexcept
-        : pool_(std::exchange(other.pool_, nullptr)), session_(std::move(other.session_)) {}
+    Lease(Lease&& other) noexcept : pool_(std::exchange(other.pool_, nullptr)), session_(std::move(other.session_)) {}
     Lease& operator=(Lease&&) = delete;
     ~Lease();
     Session& operator*() { return *session_; }

@@ -42,7 +42,7 @@ int retry_dead_letters(const Options& options);
 int discard_dead_letters(const Options& options);
 
 // Shared by them.
-FileConfig load(const Options& options);  // throws ConfigError
+FileConfig load(const Options& options);                                     // throws ConfigError
 std::string postgres_url(const Options& options, const FileConfig& config);  // throws ConfigError
 std::vector<std::filesystem::path> plugin_folders(const FileConfig& config);
 

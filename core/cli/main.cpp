@@ -34,7 +34,8 @@ int main(int argc, char** argv) {
     return sub;
   };
   const auto config = [&](CLI::App* sub) {
-    sub->add_option("--config", options.config_file, std::string("Configuration file (default: ") + cli::kDefaultConfig + ")");
+    sub->add_option("--config", options.config_file,
+                    std::string("Configuration file (default: ") + cli::kDefaultConfig + ")");
   };
   const auto postgres = [&](CLI::App* sub) {
     sub->add_option("--postgres-url", options.postgres_url,
@@ -68,8 +69,8 @@ int main(int argc, char** argv) {
       ->add_option("NAME", options.plugin, "A plugin's id or sink type, such as nats")
       ->required();
 
-  auto* letters =
-      add(app, "dead-letters", "Look at events that a sink rejected for good; send them again or discard them", nullptr);
+  auto* letters = add(app, "dead-letters",
+                      "Look at events that a sink rejected for good; send them again or discard them", nullptr);
   letters->require_subcommand(1);
   letters->footer(
       "A dead letter is an event that its sink can never store as it is: too large, a subject that is not valid, a\n"
@@ -78,7 +79,8 @@ int main(int argc, char** argv) {
       "  tide-relay dead-letters retry --pipeline orders-to-nats\n"
       "  tide-relay dead-letters discard --id 17 18\n"
       "A letter goes only to the pipeline that rejected it, with the key it had, and is removed once it is stored.\n"
-      "Rejected again, it stays, with the new error. The login needs the role tide_admin; for list, tide_relay will do.");
+      "Rejected again, it stays, with the new error. The login needs the role tide_admin; for list, tide_relay will "
+      "do.");
   const auto pipeline = [&](CLI::App* sub, const char* help) {
     return sub->add_option("--pipeline", options.pipeline, help)->type_name("NAME");
   };

@@ -21,8 +21,8 @@ int list_plugins(const Options& options) {
   Problems problems;
   const auto plugins = loader.all(problems);
   for (const auto& p : plugins) {
-    std::cout << p->id << ' ' << p->version << "  sink_type " << joined(p->sink_types) << "  " << p->description << "\n  "
-              << p->file.string() << '\n';
+    std::cout << p->id << ' ' << p->version << "  sink_type " << joined(p->sink_types) << "  " << p->description
+              << "\n  " << p->file.string() << '\n';
   }
   for (const auto& problem : problems) std::cerr << problem.text << '\n';
   if (plugins.empty()) {

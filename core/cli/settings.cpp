@@ -18,9 +18,10 @@ FileConfig load(const Options& options) {
 std::string postgres_url(const Options& options, const FileConfig& config) {
   if (!options.postgres_url.empty()) return options.postgres_url;
   if (!config.postgres.url.empty()) return config.postgres.url;
-  throw ConfigError({{"", std::string("no PostgreSQL was named: give --postgres-url postgresql://user@host/database, or "
-                                      "set url under [postgres] in ") +
-                              (options.config_file.empty() ? kDefaultConfig : options.config_file)}});
+  throw ConfigError(
+      {{"", std::string("no PostgreSQL was named: give --postgres-url postgresql://user@host/database, or "
+                        "set url under [postgres] in ") +
+                (options.config_file.empty() ? kDefaultConfig : options.config_file)}});
 }
 
 std::vector<fs::path> plugin_folders(const FileConfig& config) {
@@ -38,7 +39,8 @@ std::vector<fs::path> plugin_folders(const FileConfig& config) {
   // An installed tree finds its own plugins, wherever it was installed to.
   std::error_code error;
   const auto program = fs::read_symlink("/proc/self/exe", error);
-  folders.push_back((program.parent_path() / fs::path(TIDE_SINK_DIR).lexically_relative(TIDE_BIN_DIR)).lexically_normal());
+  folders.push_back(
+      (program.parent_path() / fs::path(TIDE_SINK_DIR).lexically_relative(TIDE_BIN_DIR)).lexically_normal());
   return folders;
 }
 

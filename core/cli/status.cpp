@@ -12,7 +12,8 @@ namespace tide::cli {
 namespace {
 
 constexpr const char* kQuery =
-    "SELECT p.pipeline, p.outbox, p.consumer_group, p.source, p.state, CASE WHEN g.healthy THEN 'yes' ELSE 'no' END, g.lag, g.last_id, g.committed_at, p.relay,"
+    "SELECT p.pipeline, p.outbox, p.consumer_group, p.source, p.state, CASE WHEN g.healthy THEN 'yes' ELSE 'no' END, "
+    "g.lag, g.last_id, g.committed_at, p.relay,"
     " p.last_error, p.last_error_at FROM tide.relay_pipelines p JOIN tide.consumer_lag g USING (pipeline)"
     " ORDER BY p.pipeline";
 
@@ -72,8 +73,9 @@ void print_table(const pg::Result& rows, const std::vector<std::string>& columns
 int status(const Options& options) {
   pg::Session session({postgres_url(options, load(options)), "tide-relay status", std::chrono::minutes(1)});
   check_schema(session, schema_source());
-  const std::vector<std::string> columns = {"pipeline", "outbox",       "group", "source",     "state",        "healthy", "lag",
-                                            "last_id",  "committed_at", "relay", "last_error", "last_error_at"};
+  const std::vector<std::string> columns = {"pipeline",     "outbox",  "group",      "source",
+                                            "state",        "healthy", "lag",        "last_id",
+                                            "committed_at", "relay",   "last_error", "last_error_at"};
   const auto rows = session.query(kQuery);
   if (options.json) {
     print_json(rows, columns);

@@ -11,7 +11,7 @@
 namespace tide {
 
 struct PostgresSection {
-  std::string url;  // empty: not in the file
+  std::string url;           // empty: not in the file
   int connections = 8;       // sessions that read outboxes; a relay has two more
   int deadline_ms = 10'000;  // the longest that a statement may take before the session is given up
 };

@@ -14,8 +14,8 @@ struct PipelineSpec {
   Value sink;  // as written: ${env:NAME} is expanded by validate() in sink_config.hpp
   bool enabled = true;
   bool from_file = false;
-  std::string file;   // of the configuration file; empty: from the catalog
-  std::string where;  // "pipeline 'x'"
+  std::string file;     // of the configuration file; empty: from the catalog
+  std::string where;    // "pipeline 'x'"
   std::string version;  // tells apart the catalog's configurations of one pipeline; empty: from a file
 };
 

@@ -27,7 +27,9 @@ const Event& AckLedger::event(std::uint64_t token) const {
   return entry.page->events[token - entry.first];
 }
 
-bool AckLedger::settled(std::uint64_t token) const { return token < first_ || states_[token - first_].settled; }
+bool AckLedger::settled(std::uint64_t token) const {
+  return token < first_ || states_[token - first_].settled;
+}
 
 bool AckLedger::settle(std::uint64_t token, std::uint64_t sink_position) {
   if (token >= next_token() || settled(token)) return false;
@@ -48,7 +50,9 @@ std::int64_t AckLedger::letter_id(std::uint64_t token) const {
   return letter == letters_.end() ? 0 : letter->second.result.dead_letter_id;
 }
 
-void AckLedger::put_back(std::uint64_t token) { settle(token, 0); }
+void AckLedger::put_back(std::uint64_t token) {
+  settle(token, 0);
+}
 
 bool AckLedger::rejected(std::uint64_t token, std::string subject, std::string error) {
   if (!settle(token, 0)) return false;

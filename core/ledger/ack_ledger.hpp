@@ -70,9 +70,9 @@ class AckLedger {
     bool has_result = false;
   };
   std::map<std::uint64_t, Letter> letters_;  // of pages of dead letters, by token
-  Position committed_;               // the last that was handed out
-  std::uint64_t greatest_;           // sink position of what was acknowledged
-  std::uint64_t sink_position_;      // the last that was handed out
+  Position committed_;                       // the last that was handed out
+  std::uint64_t greatest_;                   // sink position of what was acknowledged
+  std::uint64_t sink_position_;              // the last that was handed out
 };
 
 }  // namespace tide

@@ -57,12 +57,15 @@ std::optional<OffsetStore::Owned> OffsetStore::acquire(const std::string& pipeli
 }
 
 void OffsetStore::end_hung_holder(const std::string& offset_id) {
-  session_.query("SELECT pg_terminate_backend(r.backend_pid) FROM pg_catalog.pg_locks l"
-                 " JOIN tide.relays r ON r.backend_pid = l.pid WHERE l.locktype = 'advisory' AND l.granted"
-                 " AND l.classid = " + std::string(kLockClass) + " AND l.objid = $1::oid AND l.objsubid = 2"
-                 " AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"
-                 " AND r.seen_at < clock_timestamp() - $2::interval",
-                 {offset_id, std::to_string(kHung.count()) + " ms"});
+  session_.query(
+      "SELECT pg_terminate_backend(r.backend_pid) FROM pg_catalog.pg_locks l"
+      " JOIN tide.relays r ON r.backend_pid = l.pid WHERE l.locktype = 'advisory' AND l.granted"
+      " AND l.classid = " +
+          std::string(kLockClass) +
+          " AND l.objid = $1::oid AND l.objsubid = 2"
+          " AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"
+          " AND r.seen_at < clock_timestamp() - $2::interval",
+      {offset_id, std::to_string(kHung.count()) + " ms"});
 }
 
 void OffsetStore::release(std::int64_t offset_id) {
@@ -91,10 +94,12 @@ void OffsetStore::commit(std::int64_t offset_id, const Acknowledged& progress) {
   try {
     for (const auto& d : progress.dead_letters()) {
       session_.query(
-          "INSERT INTO tide.dead_letter_messages (pipeline, outbox, consumer_group, outbox_id, created_at, stream_table,"
+          "INSERT INTO tide.dead_letter_messages (pipeline, outbox, consumer_group, outbox_id, created_at, "
+          "stream_table,"
           " op, dedup_key, headers, payload, subject, error)"
           " SELECT c.pipeline, b.name, c.consumer_group, $2::bigint, to_timestamp($3::bigint / 1000000.0), $4, $5, $6,"
-          " $7::jsonb, $8::jsonb, $9, $10 FROM tide.consumer_offsets c JOIN tide.outboxes b USING (outbox_id) WHERE c.offset_id = $1",
+          " $7::jsonb, $8::jsonb, $9, $10 FROM tide.consumer_offsets c JOIN tide.outboxes b USING (outbox_id) WHERE "
+          "c.offset_id = $1",
           {params[0], std::to_string(d.outbox_id), std::to_string(d.created_at_us), d.stream_table, d.op, d.key,
            d.headers.empty() ? pg::Param() : d.headers, d.payload, d.subject.empty() ? pg::Param() : d.subject,
            d.error});
@@ -127,12 +132,14 @@ void OffsetStore::settle_letters(const std::vector<RetriedLetter>& letters) {
     }
     session_.query(std::string("UPDATE tide.dead_letter_messages SET state = 'dead', tries = tries + 1, subject = $2,"
                                " error = $3, failed_at = now() WHERE dead_letter_id = (SELECT dead_letter_id FROM"
-                               " tide.dead_letter_messages WHERE dead_letter_id = $1") + kUnlocked,
+                               " tide.dead_letter_messages WHERE dead_letter_id = $1") +
+                       kUnlocked,
                    {id, letter.subject.empty() ? pg::Param() : letter.subject, letter.error});
   }
   if (stored.empty()) return;
   session_.query(std::string("DELETE FROM tide.dead_letter_messages WHERE dead_letter_id IN (SELECT dead_letter_id FROM"
-                             " tide.dead_letter_messages WHERE dead_letter_id = ANY($1::bigint[])") + kUnlocked,
+                             " tide.dead_letter_messages WHERE dead_letter_id = ANY($1::bigint[])") +
+                     kUnlocked,
                  {stored + '}'});
 }
 
@@ -147,10 +154,11 @@ void OffsetStore::note(std::int64_t offset_id, const std::string& state, const s
 void OffsetStore::beat() {
   const auto now = Clock::now();  // the lease counts from before the question, however long the answer takes
   const std::lock_guard lock(mutex_);
-  session_.query_prepared("beat",
-                          "INSERT INTO tide.relays (backend_pid, relay) VALUES (pg_backend_pid(), $1)"
-                          " ON CONFLICT (backend_pid) DO UPDATE SET relay = excluded.relay, seen_at = clock_timestamp()",
-                          {relay_});
+  session_.query_prepared(
+      "beat",
+      "INSERT INTO tide.relays (backend_pid, relay) VALUES (pg_backend_pid(), $1)"
+      " ON CONFLICT (backend_pid) DO UPDATE SET relay = excluded.relay, seen_at = clock_timestamp()",
+      {relay_});
   lease_until_ = (now + kLease).time_since_epoch();
 }
 

@@ -14,8 +14,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr std::uint64_t kWindow = 16384;          // events that are kept until their offset is committed
-constexpr std::size_t kWindowBytes = 64u << 20;   // and what their texts may take
+constexpr std::uint64_t kWindow = 16384;         // events that are kept until their offset is committed
+constexpr std::size_t kWindowBytes = 64u << 20;  // and what their texts may take
 // What an earlier life may have sent beyond the offset: a window, and what it committed in the last moments before a
 // crash of PostgreSQL, which forgets that.
 constexpr std::uint64_t kDoubt = 8 * kWindow;
@@ -35,7 +35,9 @@ constexpr double kAskBelow = 1000;
 constexpr double kWithdrawAbove = 2000;
 constexpr milliseconds kRateWindow{200};
 
-tide_str str(std::string_view text) { return {text.data(), text.size()}; }
+tide_str str(std::string_view text) {
+  return {text.data(), text.size()};
+}
 
 }  // namespace
 
@@ -155,9 +157,13 @@ void Pipeline::deliver(const std::stop_token& stop) {
   sink_.reset();
 }
 
-bool Pipeline::nothing_open() const { return in_flight_ == 0 && batcher_.waiting() == 0 && retry_.empty(); }
+bool Pipeline::nothing_open() const {
+  return in_flight_ == 0 && batcher_.waiting() == 0 && retry_.empty();
+}
 
-bool Pipeline::idling() const { return at_head_ && !letters_left_ && nothing_open(); }
+bool Pipeline::idling() const {
+  return at_head_ && !letters_left_ && nothing_open();
+}
 
 // ---------------------------------------------------------------------------------------------------- reading
 
@@ -176,13 +182,14 @@ bool Pipeline::may_read() {
 }
 
 void Pipeline::read() {
-  const auto page = source_->read(read_to_, batcher_.read_limit(),
-                                  memory_.spent() ? kPageBytesWhenSpent : Batcher::kPageBytes);
+  const auto page =
+      source_->read(read_to_, batcher_.read_limit(), memory_.spent() ? kPageBytesWhenSpent : Batcher::kPageBytes);
   const auto now = Clock::now();
   at_head_ = !page->full;
   read_to_ = page->end;
   // A page without events may still move the position.
-  if (!page->events.empty() || page->before.late || page->end.snapshot != page->before.snapshot) batcher_.add(*page, ledger_.add(page));
+  if (!page->events.empty() || page->before.late || page->end.snapshot != page->before.snapshot)
+    batcher_.add(*page, ledger_.add(page));
   memory_held_.set(ledger_.bytes());
   crash_point("after_read");
   if (at_head_ && !seen_head_) {  // what is read from now on was committed in this life: no earlier one has sent it
@@ -324,7 +331,8 @@ void Pipeline::publish() {
   crash_point("mid_publish");
   sink_full_ = accepted < messages_.size();
   if (accepted > 0) first_unsent_ = std::max(first_unsent_, messages_[accepted - 1].token + 1);
-  const auto first_left = sink_full_ ? std::find(tokens.begin(), tokens.end(), messages_[accepted].token) : tokens.end();
+  const auto first_left =
+      sink_full_ ? std::find(tokens.begin(), tokens.end(), messages_[accepted].token) : tokens.end();
   batcher_.sent(static_cast<std::size_t>(first_left - tokens.begin()));
 }
 

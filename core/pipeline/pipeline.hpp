@@ -38,7 +38,7 @@ class Pipeline {
     OffsetStore* offsets = nullptr;  // outlives the pipeline
     OffsetStore::Owned owned;
     MemoryBudget* memory = nullptr;  // outlives the pipeline
-    bool once = false;  // deliver what is committed, then return
+    bool once = false;               // deliver what is committed, then return
   };
   explicit Pipeline(Parts parts);
 
@@ -109,8 +109,8 @@ class Pipeline {
   Clock::time_point rate_since_{};  // events read at the head since then
   std::size_t rate_events_ = 0;
 
-  // Letters are read a page at a time, the next one once the last is committed, so that none is read twice; in the order
-  // of their ids, from the first again each time they are asked for.
+  // Letters are read a page at a time, the next one once the last is committed, so that none is read twice; in the
+  // order of their ids, from the first again each time they are asked for.
   std::atomic<bool> letters_asked_ = true;
   bool letters_first_ = true;  // those that an earlier life may have sent, before any event that none has
   bool letters_left_ = false;
@@ -118,11 +118,11 @@ class Pipeline {
   std::uint64_t letters_end_ = 0;   // the token after the last one's
 
   std::uint64_t in_flight_ = 0;
-  bool sink_full_ = false;             // it took less than it was given
-  std::uint64_t first_unsent_;         // every token below it may have been sent before
-  std::uint64_t doubt_end_;            // by an earlier life: every token below this one
-  bool seen_head_ = false;             // a read found the end since this life began
-  std::set<std::uint64_t> retry_;      // without success; sent again once nothing is in flight
+  bool sink_full_ = false;         // it took less than it was given
+  std::uint64_t first_unsent_;     // every token below it may have been sent before
+  std::uint64_t doubt_end_;        // by an earlier life: every token below this one
+  bool seen_head_ = false;         // a read found the end since this life began
+  std::set<std::uint64_t> retry_;  // without success; sent again once nothing is in flight
   std::set<std::uint64_t> sent_again_;
   std::string retry_error_;
   int retries_without_progress_ = 0;

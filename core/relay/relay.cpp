@@ -20,8 +20,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr milliseconds kRound{500};      // how soon a pipeline that became free is taken over
-constexpr seconds kCatalogEvery{5};      // covers a notification that was missed
+constexpr milliseconds kRound{500};  // how soon a pipeline that became free is taken over
+constexpr seconds kCatalogEvery{5};  // covers a notification that was missed
 constexpr seconds kHoldMisconfigured{60};
 constexpr seconds kHoldFailed{5};
 constexpr milliseconds kSweepEvery{10'000};
@@ -59,7 +59,9 @@ Relay::Relay(Settings settings, std::stop_token stop, int stop_fd)
                OutboxReader::prepare_session),
       memory_(static_cast<std::size_t>(settings_.config.relay.buffer_mb) << 20) {}
 
-Relay::~Relay() { stop_all(); }
+Relay::~Relay() {
+  stop_all();
+}
 
 pg::Settings Relay::postgres(const char* name) const {
   return {settings_.postgres_url, name, milliseconds(settings_.config.postgres.deadline_ms)};
@@ -187,8 +189,8 @@ std::vector<PipelineSpec> Relay::wanted() {
     if (spec.enabled) specs.push_back(spec);
   }
   for (const auto& spec : catalog_) {
-    const bool hidden = std::any_of(from_file.begin(), from_file.end(),
-                                    [&](const PipelineSpec& s) { return s.name == spec.name; });
+    const bool hidden =
+        std::any_of(from_file.begin(), from_file.end(), [&](const PipelineSpec& s) { return s.name == spec.name; });
     if (spec.enabled && !hidden) specs.push_back(spec);
   }
   return specs;
@@ -243,8 +245,8 @@ void Relay::start(const PipelineSpec& spec, const std::string& fingerprint) {
   r.offset_id = owned->offset_id;
   r.outbox_id = owned->outbox_id;
   parts.name = spec.name;
-  parts.source = std::make_unique<OutboxReader>(readers_, owned->outbox_id, spec.outbox,
-                                                installation_ + '/' + spec.outbox + '/');
+  parts.source =
+      std::make_unique<OutboxReader>(readers_, owned->outbox_id, spec.outbox, installation_ + '/' + spec.outbox + '/');
   parts.letters = std::make_unique<LetterReader>(readers_, spec.name, spec.outbox, spec.version);
   parts.offsets = offsets_.get();
   parts.owned = *owned;
@@ -295,8 +297,10 @@ void Relay::sweep(const std::stop_token& stop) {
     try {
       auto session = readers_.borrow();
       try {
-        const auto swept = session->query("SELECT CASE WHEN pg_try_advisory_xact_lock(1953064037, -1)"
-                                          " THEN tide.outbox_sweep(NULL, " + std::to_string(kSweepRows) + ") END");
+        const auto swept = session->query(
+            "SELECT CASE WHEN pg_try_advisory_xact_lock(1953064037, -1)"
+            " THEN tide.outbox_sweep(NULL, " +
+            std::to_string(kSweepRows) + ") END");
         if (swept.integer(0, 0) >= kSweepRows) continue;
       } catch (const pg::ConnectionLost&) {
         session.discard();

@@ -56,7 +56,8 @@ std::string install_schema(pg::Session& session, const SchemaSource& source) {
     }
     session.commit();
     if (!before) return "installed schema tide, version " + reached;
-    if (version < source.version()) return "upgraded schema tide from version " + std::to_string(version) + " to " + reached;
+    if (version < source.version())
+      return "upgraded schema tide from version " + std::to_string(version) + " to " + reached;
     return "schema tide is at version " + reached + " already; its functions, views and rights were renewed";
   } catch (...) {
     session.rollback();

@@ -50,8 +50,10 @@ std::shared_ptr<const Plugin> check(const fs::path& file, const tide_sink* their
   if (const auto unknown = theirs->capabilities & kMustUnderstand & ~kKnownCapabilities; unknown != 0) {
     refuse(file, "it needs a capability that this relay does not know; upgrade the relay");
   }
-  for (const auto& [name, text] : {std::pair{"id", theirs->id}, {"sink_types", theirs->sink_types},
-                                   {"version", theirs->version}, {"description", theirs->description}}) {
+  for (const auto& [name, text] : {std::pair{"id", theirs->id},
+                                   {"sink_types", theirs->sink_types},
+                                   {"version", theirs->version},
+                                   {"description", theirs->description}}) {
     if (text == nullptr || *text == '\0') refuse(file, std::string("its ") + name + " is empty");
   }
   const auto* ops = theirs->ops;

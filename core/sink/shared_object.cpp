@@ -28,7 +28,8 @@ tide_sink_v1_fn load_entry(const std::filesystem::path& file) {
   }
   const std::lock_guard lock(mutex);
   if (!kept.back().has(TIDE_SINK_ENTRY)) {
-    throw Error("plugin " + file.string() + " is refused: it has no function " TIDE_SINK_ENTRY
+    throw Error("plugin " + file.string() +
+                " is refused: it has no function " TIDE_SINK_ENTRY
                 "(): it is not a sink plugin, or was built for another ABI major");
   }
   return &kept.back().get<const tide_sink*()>(TIDE_SINK_ENTRY);

@@ -11,7 +11,9 @@ namespace {
 constexpr std::size_t kResults = 1024;
 constexpr std::uint32_t kCloseDeadlineMs = 5000;
 
-tide_str str(std::string_view text) { return {text.data(), text.size()}; }
+tide_str str(std::string_view text) {
+  return {text.data(), text.size()};
+}
 
 tide_error blank_error() {
   tide_error error;
@@ -81,7 +83,9 @@ std::span<const tide_result> Sink::ack(std::chrono::milliseconds timeout) {
   return {results_.data(), static_cast<std::size_t>(count)};
 }
 
-std::string Sink::prefix() const { return "sink " + plugin_->id + ": "; }
+std::string Sink::prefix() const {
+  return "sink " + plugin_->id + ": ";
+}
 
 void Sink::raise(std::int32_t status, const tide_error& error, const char* call) const {
   if (status == TIDE_OK) return;

@@ -28,8 +28,8 @@ std::string read_sql(const std::string& part, const std::string& wake) {
     return "(SELECT CASE WHEN beyond THEN " + kind_beyond + " ELSE " + kind +
            " END, id, created, stream_table, op, dedup_key, CASE WHEN NOT beyond THEN headers END,"
            " CASE WHEN NOT beyond THEN payload END FROM (SELECT r.*, coalesce(sum(tide.payload_bytes(payload)) OVER ("
-           "ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) >= $7::bigint AS beyond FROM (" + rows +
-           ") r (id, created, stream_table, op, dedup_key, headers, payload)) c)";
+           "ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) >= $7::bigint AS beyond FROM (" +
+           rows + ") r (id, created, stream_table, op, dedup_key, headers, payload)) c)";
   };
   return "WITH now AS MATERIALIZED ("
          "SELECT snap, pg_snapshot_xmax(snap)::text::bigint + age(pg_snapshot_xmax(snap)::xid) AS next_xid"
@@ -40,15 +40,20 @@ std::string read_sql(const std::string& part, const std::string& wake) {
          " UNION ALL SELECT x::text::xid8 FROM generate_series(pg_snapshot_xmax($2::pg_snapshot)::text::bigint,"
          " $3::bigint - 1) x) d"
          " WHERE pg_visible_in_snapshot(d.xid, coalesce($4::pg_snapshot, now.snap))) "
-         "SELECT 0, next_xid, pg_sequence_last_value('" + wake + "'::regclass), snap::text, NULL, NULL, NULL::jsonb,"
+         "SELECT 0, next_xid, pg_sequence_last_value('" +
+         wake +
+         "'::regclass), snap::text, NULL, NULL, NULL::jsonb,"
          " NULL::jsonb FROM now "
          "UNION ALL " +
-         cut("1", "3", "SELECT late.* FROM ended CROSS JOIN LATERAL (SELECT " + columns + " FROM " + part +
-                      " m WHERE (m.xid, m.id) > (ended.xid, $5::bigint) AND (m.xid, m.id) <= (ended.xid, $1::bigint)"
-                      " ORDER BY m.xid, m.id LIMIT $6::bigint) late ORDER BY 1 LIMIT $6::bigint") +
+         cut("1", "3",
+             "SELECT late.* FROM ended CROSS JOIN LATERAL (SELECT " + columns + " FROM " + part +
+                 " m WHERE (m.xid, m.id) > (ended.xid, $5::bigint) AND (m.xid, m.id) <= (ended.xid, $1::bigint)"
+                 " ORDER BY m.xid, m.id LIMIT $6::bigint) late ORDER BY 1 LIMIT $6::bigint") +
          " UNION ALL " +
-         cut("2", "4", "SELECT " + columns + " FROM " + part + " m WHERE m.id > $1::bigint AND $4::pg_snapshot IS NULL"
-                  " ORDER BY m.id LIMIT $6::bigint");
+         cut("2", "4",
+             "SELECT " + columns + " FROM " + part +
+                 " m WHERE m.id > $1::bigint AND $4::pg_snapshot IS NULL"
+                 " ORDER BY m.id LIMIT $6::bigint");
 }
 
 // A position that is not moved while nothing comes has ever more transactions to look through at each read.

@@ -16,7 +16,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace tide::test;
 
-double ms(Clock::duration d) { return std::chrono::duration<double, std::milli>(d).count(); }
+double ms(Clock::duration d) {
+  return std::chrono::duration<double, std::milli>(d).count();
+}
 
 double percentile(std::vector<double>& values, double p) {
   const auto at = static_cast<std::size_t>(p * static_cast<double>(values.size() - 1));
@@ -40,9 +42,10 @@ int main() {
 
   // A backlog.
   constexpr int kBacklog = 300'000;
-  session.query("INSERT INTO tide.outbox_messages (outbox, payload, dedup_key) SELECT 'o',"
-                " jsonb_build_object('n', n, 'pad', repeat('x', 220)), 'k' || n FROM generate_series(1, " +
-                std::to_string(kBacklog) + ") n");
+  session.query(
+      "INSERT INTO tide.outbox_messages (outbox, payload, dedup_key) SELECT 'o',"
+      " jsonb_build_object('n', n, 'pad', repeat('x', 220)), 'k' || n FROM generate_series(1, " +
+      std::to_string(kBacklog) + ") n");
   const auto begin = Clock::now();
   Process relay({variable("TIDE_RELAY"), "run", "--postgres-url", url});
   if (!js.wait_for_messages("BENCH", kBacklog, std::chrono::minutes(2))) return 1;

@@ -27,8 +27,8 @@ class BadInput : public Servers {
 
 TEST_F(BadInput, UnknownKeyWrongTypeAndMissingKeyAreToldTogether) {
   const auto result = once_with(R"({"sink_type": "nats", "urll": "x", "subject": 5})");
-  expect(result, 2, {"pipeline 'p'", "urll", "did you mean 'url'", "key 'subject'", "must be a string", "key 'url'",
-                     "missing"});
+  expect(result, 2,
+         {"pipeline 'p'", "urll", "did you mean 'url'", "key 'subject'", "must be a string", "key 'url'", "missing"});
   expect_nothing_lost();
   EXPECT_EQ(sql("SELECT state FROM tide.relay_pipelines"), "misconfigured");
 }
@@ -81,8 +81,9 @@ TEST_F(BadInput, NatsThatIsNotReachableGivesTheSpecificationsHelp) {
 }
 
 TEST_F(BadInput, AMissingStreamGivesTheCommandThatMakesIt) {
-  expect(once_with(R"({"sink_type": "nats", "url": ")" + nats_->url() + R"(", "subject": "lost.{op}", "stream": "LOST"})"), 1,
-         {"pipeline 'p'", "Stream not found", "nats stream add LOST --subjects \"lost.>\""});
+  expect(
+      once_with(R"({"sink_type": "nats", "url": ")" + nats_->url() + R"(", "subject": "lost.{op}", "stream": "LOST"})"),
+      1, {"pipeline 'p'", "Stream not found", "nats stream add LOST --subjects \"lost.>\""});
   expect_nothing_lost();
 }
 
@@ -123,11 +124,14 @@ TEST_F(BadInput, AFilesFaultsAreToldTogetherWithTheirLines) {
 
 TEST_F(BadInput, TwoPipelinesOfOneGroupAreRefused) {
   ASSERT_EQ(relay("init").exit_code, 0);
-  sql("SELECT tide.outbox_create('orders'); SELECT tide.relay_set_outbox('p', 'orders', 'g', '{\"sink_type\": \"nats\"}')");
+  sql("SELECT tide.outbox_create('orders'); SELECT tide.relay_set_outbox('p', 'orders', 'g', '{\"sink_type\": "
+      "\"nats\"}')");
   const TempDir dir;
   std::ofstream(dir / "relay.toml") << "[pipelines.q]\noutbox = \"orders\"\ngroup = \"g\"\n[pipelines.q.sink]\n"
-                                       "sink_type = \"nats\"\nurl = \"" << nats_->url() << "\"\nsubject = \"a\"\n";
-  expect(relay("run", {"--once", "--config", dir / "relay.toml"}), 2, {"pipeline \"p\"", "pipeline \"q\"", "can not share"});
+                                       "sink_type = \"nats\"\nurl = \""
+                                    << nats_->url() << "\"\nsubject = \"a\"\n";
+  expect(relay("run", {"--once", "--config", dir / "relay.toml"}), 2,
+         {"pipeline \"p\"", "pipeline \"q\"", "can not share"});
 }
 
 }  // namespace

@@ -89,7 +89,8 @@ TEST_F(HighAvailability, APoolerInTransactionModeIsRefused) {
   const auto port = std::to_string(free_port());
   const auto name = url_.substr(url_.rfind('/') + 1);
   std::ofstream(dir / "userlist.txt") << "\"postgres\" \"\"\n";
-  std::ofstream(dir / "pgbouncer.ini") << "[databases]\n" << name << " = host=127.0.0.1 port=" << postgres_->port()
+  std::ofstream(dir / "pgbouncer.ini") << "[databases]\n"
+                                       << name << " = host=127.0.0.1 port=" << postgres_->port()
                                        << " user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = " << port
                                        << "\nauth_type = trust\nauth_file = " << (dir / "userlist.txt").string()
                                        << "\npool_mode = transaction\nunix_socket_dir =\n";

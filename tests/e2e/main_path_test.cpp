@@ -42,8 +42,7 @@ class MainPath : public Servers {
     ASSERT_EQ(stored.size(), 1u);
     EXPECT_EQ(stored[0].subject, "notifications.insert");
     EXPECT_EQ(stored[0].header("Nats-Msg-Id"), "ord-555-shipped");
-    EXPECT_EQ(stored[0].payload,
-              R"({"type": "order.shipped", "customer": "alice@example.com", "order_id": "ord-555"})")
+    EXPECT_EQ(stored[0].payload, R"({"type": "order.shipped", "customer": "alice@example.com", "order_id": "ord-555"})")
         << "the payload is what PostgreSQL prints of the jsonb, byte for byte";
   }
   void SetUp() override {
@@ -69,10 +68,11 @@ TEST_F(MainPath, AConfigurationFileAloneDeliversTheSame) {
   sql("SELECT tide.outbox_create('notifications')");
   publish_example();
   const TempDir dir;
-  std::ofstream(dir / "relay.toml") << "[postgres]\nurl = \"${env:DATABASE_URL}\"\n"
-                                       "[pipelines.notify-pipeline]\noutbox = \"notifications\"\ngroup = \"nats-group\"\n"
-                                       "[pipelines.notify-pipeline.sink]\nsink_type = \"nats\"\nurl = \"${env:BROKER}\"\n"
-                                       "subject = \"notifications.{op}\"\nstream = \"NOTIFICATIONS\"\n";
+  std::ofstream(dir / "relay.toml")
+      << "[postgres]\nurl = \"${env:DATABASE_URL}\"\n"
+         "[pipelines.notify-pipeline]\noutbox = \"notifications\"\ngroup = \"nats-group\"\n"
+         "[pipelines.notify-pipeline.sink]\nsink_type = \"nats\"\nurl = \"${env:BROKER}\"\n"
+         "subject = \"notifications.{op}\"\nstream = \"NOTIFICATIONS\"\n";
   const Environment env{{"DATABASE_URL", url_}, {"BROKER", nats_->url()}};
   for (int i = 0; i < 2; ++i) {
     const auto done = run({program(), "run", "--once", "--config", dir / "relay.toml"}, env);
@@ -148,8 +148,9 @@ TEST_F(Running, AnEventWithoutAKeyHasAStableIdentity) {
   set_up_pipeline();
   sql("SELECT tide.outbox_publish('orders', '{}')");
   ASSERT_EQ(relay("run", {"--once"}).exit_code, 0);
-  const auto key = sql("SELECT i.id || '/orders/' || m.id || '/' || (extract(epoch FROM m.created_at) * 1000000)::bigint"
-                       " FROM tide.installation i, tide.outbox_messages m");
+  const auto key =
+      sql("SELECT i.id || '/orders/' || m.id || '/' || (extract(epoch FROM m.created_at) * 1000000)::bigint"
+          " FROM tide.installation i, tide.outbox_messages m");
   EXPECT_EQ(keys(), std::vector<std::string>{key});
 }
 

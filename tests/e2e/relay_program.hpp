@@ -55,8 +55,8 @@ class Servers : public ::testing::Test {
         "\", \"subject\": \"" + stream_ + ".{op}\"" + more_options + "}')");
   }
   void publish(int count, const std::string& prefix = "k") const {
-    sql("SELECT count(tide.outbox_publish('orders', jsonb_build_object('n', n), '" + prefix + "' || n)) FROM generate_series(1, " +
-        std::to_string(count) + ") n");
+    sql("SELECT count(tide.outbox_publish('orders', jsonb_build_object('n', n), '" + prefix +
+        "' || n)) FROM generate_series(1, " + std::to_string(count) + ") n");
   }
   static JetStream& js() {
     static std::unique_ptr<JetStream> client;

@@ -99,7 +99,7 @@ TEST_F(ToPostgres, CutsLoseNothing) {
 }
 
 TEST_F(ToPostgres, ASlowNetworkLosesNothing) {
-  network_->delay(milliseconds(50));
+  network_->delay(milliseconds(15));
   cut_often(*network_, times(2), 8'000);
 }
 

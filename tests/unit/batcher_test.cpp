@@ -15,7 +15,9 @@ Page page(std::size_t events, std::size_t bytes_each) {
   return p;
 }
 
-std::vector<std::uint64_t> copy(std::span<const std::uint64_t> tokens) { return {tokens.begin(), tokens.end()}; }
+std::vector<std::uint64_t> copy(std::span<const std::uint64_t> tokens) {
+  return {tokens.begin(), tokens.end()};
+}
 
 TEST(Batcher, CutsFullBatchesAndSendsWhatIsLeftAtOnce) {
   Batcher batcher(3);

@@ -40,7 +40,7 @@ extern "C" {
 
 /* Bytes with a length. data may be NULL only when size is 0. */
 typedef struct tide_str {
-  const char *data;
+  const char* data;
   uint64_t size;
 } tide_str;
 
@@ -54,11 +54,11 @@ typedef struct tide_str {
 typedef struct tide_host {
   uint32_t struct_size;
   uint32_t abi_minor; /* the relay's; a plugin may use what this minor defines */
-  void *ctx;          /* passed back to the functions below */
+  void* ctx;          /* passed back to the functions below */
   /* Writes one line to the relay's log, tagged with the pipeline. Any thread. text is copied. Never log a secret. */
-  void (*log)(void *ctx, int32_t level, tide_str text);
+  void (*log)(void* ctx, int32_t level, tide_str text);
   /* A named extension table, or NULL where this relay lacks it. name is NUL-terminated. Any thread. */
-  const void *(*get_extension)(void *ctx, const char *name);
+  const void* (*get_extension)(void* ctx, const char* name);
 } tide_host;
 
 /* Where a failing call says why, for people: what was tried, on what, what the server said, what to do next.
@@ -85,14 +85,14 @@ typedef struct tide_error {
 /* One row of the options table. The relay validates a sink's configuration against it, expands ${env:NAME}, masks
  * secrets and prints the reference. All strings are NUL-terminated and static. */
 typedef struct tide_option {
-  const char *name; /* lower_case; a dot makes a group: "retry.max_ms" is {"retry": {"max_ms": …}} */
+  const char* name; /* lower_case; a dot makes a group: "retry.max_ms" is {"retry": {"max_ms": …}} */
   int32_t type;
   uint32_t flags;
-  const char *default_value; /* as it would be written in JSON without quotes; NULL: none */
-  const char *description;   /* one line of Markdown, no '|' */
+  const char* default_value; /* as it would be written in JSON without quotes; NULL: none */
+  const char* description;   /* one line of Markdown, no '|' */
   int64_t min_value;         /* INT only; min == max == 0: unbounded */
   int64_t max_value;
-  const char *choices; /* STRING only: allowed values separated by '|'; NULL: any */
+  const char* choices; /* STRING only: allowed values separated by '|'; NULL: any */
 } tide_option;
 
 /* One option's value, in the order of the options table. Every option of the table is there. */
@@ -111,11 +111,11 @@ typedef struct tide_value {
 typedef struct tide_config {
   uint32_t struct_size;
   uint32_t value_size; /* bytes per element of values */
-  const tide_value *values;
+  const tide_value* values;
   uint64_t value_count;
-  tide_str pipeline;      /* the pipeline's name, for messages to people */
-  uint32_t deadline_ms;   /* connect returns within this time, whatever the network does */
-  uint32_t reserved;      /* 0 */
+  tide_str pipeline;    /* the pipeline's name, for messages to people */
+  uint32_t deadline_ms; /* connect returns within this time, whatever the network does */
+  uint32_t reserved;    /* 0 */
   /* Whatever the sink stored up to here was confirmed and committed; what is in doubt stands after it, if it was
    * stored at all. From tide_result.sink_position; 0: none known, see there. */
   uint64_t sink_position;
@@ -128,12 +128,12 @@ typedef struct tide_header {
 
 /* One event, ready to send. Everything that it points to is valid until publish returns. */
 typedef struct tide_message {
-  uint64_t token;          /* names the message in tide_result; never 0 */
-  tide_str key;            /* the idempotency key: the same each time this event is sent; 1 to 512 bytes */
-  tide_str payload;        /* the event's JSON, byte for byte as PostgreSQL prints its jsonb */
-  const tide_str *fields;  /* the template options, rendered, in the order of the options table */
-  uint64_t field_count;    /* a template option that is not set is an empty string */
-  const tide_header *headers; /* the event's own headers */
+  uint64_t token;             /* names the message in tide_result; never 0 */
+  tide_str key;               /* the idempotency key: the same each time this event is sent; 1 to 512 bytes */
+  tide_str payload;           /* the event's JSON, byte for byte as PostgreSQL prints its jsonb */
+  const tide_str* fields;     /* the template options, rendered, in the order of the options table */
+  uint64_t field_count;       /* a template option that is not set is an empty string */
+  const tide_header* headers; /* the event's own headers */
   uint64_t header_count;
   tide_str outbox;
   tide_str stream_table; /* the attached table's name, else the outbox's */
@@ -147,7 +147,7 @@ typedef struct tide_message {
 typedef struct tide_batch {
   uint32_t struct_size;
   uint32_t message_size; /* bytes per element of messages */
-  const tide_message *messages;
+  const tide_message* messages;
   uint64_t count;
 } tide_batch;
 
@@ -164,11 +164,11 @@ typedef struct tide_result {
   uint64_t token; /* 0: see above */
   int32_t status; /* TIDE_STORED, TIDE_RETRY, TIDE_REJECTED or TIDE_FATAL */
   uint32_t flags;
-  int64_t native_code;    /* the sink's own error number, or 0 */
+  int64_t native_code; /* the sink's own error number, or 0 */
   /* STORED: where the sink keeps it, as a number that grows from message to message; less, where something stands
    * before it that an earlier instance may have sent and this one was not given yet. 0: the sink does not count. */
   uint64_t sink_position;
-  tide_str error;         /* why it was not stored; valid until the next call on the instance */
+  tide_str error; /* why it was not stored; valid until the next call on the instance */
 } tide_result;
 
 /* The operations. An instance is one connection of one pipeline. */
@@ -178,23 +178,23 @@ typedef struct tide_ops {
 
   /* Connects and checks that publishing can work (rights, stream, limits). Returns TIDE_OK and sets *instance, or
    * TIDE_RETRY or TIDE_FATAL, fills *err and leaves *instance alone. Bounded by config->deadline_ms. */
-  int32_t (*connect)(const tide_host *host, const tide_config *config, void **instance, tide_error *err);
+  int32_t (*connect)(const tide_host* host, const tide_config* config, void** instance, tide_error* err);
 
   /* Sends the first *accepted messages of the batch, in order, without waiting for the sink's word on them. Fewer
    * than batch->count with TIDE_OK means: full, pull some acks first. TIDE_RETRY or TIDE_FATAL (with err) means that
    * the instance is broken: the relay closes it; what has no result by then is sent again to the next instance. */
-  int32_t (*publish)(void *instance, const tide_batch *batch, uint64_t *accepted, tide_error *err);
+  int32_t (*publish)(void* instance, const tide_batch* batch, uint64_t* accepted, tide_error* err);
 
   /* Waits up to timeout_ms for at least one result (0: only looks) and hands over at most capacity of them; *count
    * says how many. out's elements are result_size bytes apart. The relay also calls it about once a second when
    * nothing is in flight, so that keep-alives can run here and a broken connection is noticed. TIDE_RETRY or
    * TIDE_FATAL (with err) means that the instance is broken, as above; *count results are still handed over. */
-  int32_t (*ack)(void *instance, tide_result *out, uint32_t result_size, uint64_t capacity, uint32_t timeout_ms,
-                 uint64_t *count, tide_error *err);
+  int32_t (*ack)(void* instance, tide_result* out, uint32_t result_size, uint64_t capacity, uint32_t timeout_ms,
+                 uint64_t* count, tide_error* err);
 
   /* Frees the instance and joins every thread that it started, within deadline_ms. Called exactly once. A token
    * without a result means "unknown". */
-  void (*close)(void *instance, uint32_t deadline_ms);
+  void (*close)(void* instance, uint32_t deadline_ms);
 } tide_ops;
 
 /* Capabilities. A relay ignores what it does not know in the low 32 bits, and refuses a plugin that sets an unknown
@@ -207,22 +207,22 @@ typedef struct tide_sink {
   uint32_t struct_size;
   uint32_t abi_major; /* TIDE_SINK_ABI_MAJOR the plugin was built with */
   uint32_t abi_minor;
-  uint32_t option_size;       /* sizeof(tide_option) the plugin was built with */
-  const char *id;             /* lower_case, the file's name without ".so" */
-  const char *sink_types;     /* values of "sink_type" that this plugin serves, separated by '|' */
-  const char *version;        /* of the plugin */
-  const char *description;    /* one line */
+  uint32_t option_size;    /* sizeof(tide_option) the plugin was built with */
+  const char* id;          /* lower_case, the file's name without ".so" */
+  const char* sink_types;  /* values of "sink_type" that this plugin serves, separated by '|' */
+  const char* version;     /* of the plugin */
+  const char* description; /* one line */
   uint64_t capabilities;
-  const tide_option *options; /* option_count rows */
+  const tide_option* options; /* option_count rows */
   uint64_t option_count;
-  const tide_ops *ops;
+  const tide_ops* ops;
   /* A named extension table of the plugin, or NULL. May be NULL itself. */
-  const void *(*get_extension)(const char *name);
+  const void* (*get_extension)(const char* name);
 } tide_sink;
 
 /* The one exported symbol. Any thread; no side effect; must not fail. */
-TIDE_SINK_EXPORT const tide_sink *tide_sink_v1(void);
-typedef const tide_sink *(*tide_sink_v1_fn)(void);
+TIDE_SINK_EXPORT const tide_sink* tide_sink_v1(void);
+typedef const tide_sink* (*tide_sink_v1_fn)(void);
 #define TIDE_SINK_ENTRY "tide_sink_v1"
 
 #ifdef __cplusplus
