@@ -90,13 +90,15 @@ RunResult Relay::run() {
       serve();
       break;
     } catch (const Error& e) {
+      // Said before what runs is stopped: that may take as long as PostgreSQL is silent.
+      if (!settings_.once) spdlog::error("{}; stopping what runs, to try again", e.what());
       stop_all();
       readers_.close_idle();
       if (settings_.once) throw;
       if (connected_) backoff.reset();
       connected_ = false;
       const auto pause = backoff.next();
-      spdlog::error("{}; next try in {} ms", e.what(), pause.count());
+      spdlog::info("next try in {} ms", pause.count());
       pollfd fd{stop_fd_, POLLIN, 0};
       ::poll(&fd, 1, static_cast<int>(pause.count()));
     }
