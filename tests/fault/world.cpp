@@ -156,7 +156,11 @@ void World::kill_relay() {
 }
 
 void World::stop_relays() {
-  for (auto& relay : relays_) EXPECT_EQ(relay->terminate(seconds(20)), 0) << "SIGTERM is an orderly end";
+  for (auto& relay : relays_) {
+    const int code = relay->terminate(seconds(20));
+    // One that was started a moment ago may have no handler yet, and nothing to end.
+    EXPECT_TRUE(code == 0 || code == 128 + SIGTERM) << "SIGTERM is an orderly end; exit code " << code;
+  }
   relays_.clear();
 }
 
