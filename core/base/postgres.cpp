@@ -103,9 +103,14 @@ class Session::Impl {
       if (expired_ = guard.expired(); expired_) throw silent();
       throw SqlError(one_line(e.what()), e.sqlstate());
     } catch (const pqxx::failure& e) {
-      if (expired_ = guard.expired(); expired_) throw silent();
-      throw ConnectionLost("the PostgreSQL session was lost: " + one_line(e.what()));
+      throw lost(guard, e);
     }
+  }
+
+  // What a call says that the session did not survive: that PostgreSQL was silent, where it was.
+  ConnectionLost lost(const DeadlineGuard& guard, const pqxx::failure& e) {
+    expired_ = guard.expired();
+    return expired_ ? silent() : ConnectionLost("the PostgreSQL session was lost: " + one_line(e.what()));
   }
 
   template <typename Call>
@@ -197,7 +202,7 @@ void Session::begin() {
   try {
     impl_->transaction().emplace(impl_->conn());
   } catch (const pqxx::failure& e) {
-    throw ConnectionLost("the PostgreSQL session was lost: " + one_line(e.what()));
+    throw impl_->lost(guard, e);
   }
 }
 
