@@ -31,6 +31,11 @@ struct Page {
   // `end` is `before`.
   std::vector<std::int64_t> letter_ids;
 
+  void add(const Event& event) {
+    bytes += event.payload.size() + event.headers.size() + event.key.size() + 64;
+    events.push_back(event);
+  }
+
   // The position once events 0 to index are delivered.
   [[nodiscard]] Position after(std::size_t index) const {
     if (index + 1 == events.size() || !letter_ids.empty()) return end;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "source/event_row.hpp"
+
 namespace tide {
 
 namespace {
@@ -15,8 +17,6 @@ constexpr const char* kRead =
     " FROM tide.pipelines p WHERE p.name = $1 AND md5(p.config::text) <> $3) ORDER BY dead_letter_id LIMIT $5::bigint) "
     "r"
     ") c WHERE before < $6::bigint ORDER BY dead_letter_id";
-
-enum Column { kLetter, kId, kCreated, kStreamTable, kOp, kKey, kHeaders, kPayload };
 
 }  // namespace
 
@@ -58,18 +58,8 @@ std::shared_ptr<const Page> LetterReader::read(const Position& position, std::in
   page->end = position;
   page->full = !rows.empty();
   for (std::size_t row = 0; row < rows.size(); ++row) {
-    Event event;
-    event.id = rows.integer(row, kId);
-    event.created_at_us = rows.integer(row, kCreated);
-    event.outbox = outbox_;
-    event.stream_table = rows.is_null(row, kStreamTable) ? std::string_view(outbox_) : rows.at(row, kStreamTable);
-    event.op = rows.at(row, kOp);
-    event.key = rows.at(row, kKey);
-    event.headers = rows.at(row, kHeaders);
-    event.payload = rows.at(row, kPayload);
-    page->bytes += event.payload.size() + event.headers.size() + event.key.size() + 64;
-    page->events.push_back(event);
-    page->letter_ids.push_back(rows.integer(row, kLetter));
+    page->add(event_row(rows, row, outbox_));
+    page->letter_ids.push_back(rows.integer(row, 0));
   }
   return page;
 }

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <utility>
 
+#include "source/event_row.hpp"
+
 namespace tide {
 
 namespace {
@@ -66,8 +68,6 @@ std::int64_t xmax_of(const std::string& snapshot) {
   return xmax;
 }
 
-enum Column { kKind, kId, kCreated, kStreamTable, kOp, kKey, kHeaders, kPayload };
-
 }  // namespace
 
 OutboxReader::OutboxReader(pg::SessionPool& sessions, std::int64_t outbox_id, std::string outbox,
@@ -118,7 +118,7 @@ std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::si
   bool more_late = false;
   bool more_new = false;
   for (std::size_t row = 0; row < rows.size(); ++row) {
-    const auto kind = rows.at(row, kKind);
+    const auto kind = rows.at(row, 0);
     if (kind == "0") {
       page->next_xid = rows.integer(row, kId);
       page->wake_asked = rows.integer(row, kCreated) > 1;
@@ -134,22 +134,12 @@ std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::si
     } else {
       ++fresh;
     }
-    Event event;
-    event.id = rows.integer(row, kId);
-    event.created_at_us = rows.integer(row, kCreated);
-    event.outbox = outbox_;
-    event.stream_table = rows.is_null(row, kStreamTable) ? std::string_view(outbox_) : rows.at(row, kStreamTable);
-    event.op = rows.at(row, kOp);
-    event.headers = rows.at(row, kHeaders);
-    event.payload = rows.at(row, kPayload);
+    Event event = event_row(rows, row, outbox_);
     if (rows.is_null(row, kKey)) {
       page->made_keys.push_back(key_prefix_ + std::to_string(event.id) + '/' + std::to_string(event.created_at_us));
       event.key = page->made_keys.back();
-    } else {
-      event.key = rows.at(row, kKey);
     }
-    page->bytes += event.payload.size() + event.headers.size() + event.key.size() + 64;
-    page->events.push_back(event);
+    page->add(event);
   }
 
   more_late = more_late || page->late_count == limit;

@@ -1,30 +1,16 @@
 // The relay as its users run it: the built program on a database and a stream of its own. One thread.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "support/jetstream.hpp"
-#include "support/servers.hpp"
+#include "support/two_servers.hpp"
 
 namespace tide::test {
 
-// The servers that the tests of one executable share; each test has its own database.
-class Servers : public ::testing::Test {
+class Servers : public TwoServers {
  protected:
-  static void SetUpTestSuite() {
-    postgres_ = std::make_unique<PostgresServer>();
-    nats_ = std::make_unique<NatsServer>();
-  }
-  static void TearDownTestSuite() {
-    nats_.reset();
-    postgres_.reset();
-  }
-  void SetUp() override { url_ = postgres_->create_database(); }
-
   static std::string program() { return variable("TIDE_RELAY"); }
   static std::vector<std::string> words(const std::string& command, std::vector<std::string> more) {
     more.insert(more.begin(), {program(), command});
@@ -39,7 +25,6 @@ class Servers : public ::testing::Test {
     more.insert(more.begin(), {"--postgres-url", url_});
     return std::make_unique<Process>(words("run", std::move(more)), ProcessOptions{env_, {}, {}, {}, {}});
   }
-  std::string sql(const std::string& statements) const { return postgres_->psql(url_, statements); }
 
   // Installs the schema, makes an outbox and an enabled pipeline into a stream that is named like this test.
   void set_up_pipeline(const std::string& more_options = {}) {
@@ -58,15 +43,6 @@ class Servers : public ::testing::Test {
     sql("SELECT count(tide.outbox_publish('orders', jsonb_build_object('n', n), '" + prefix +
         "' || n)) FROM generate_series(1, " + std::to_string(count) + ") n");
   }
-  static JetStream& js() {
-    static std::unique_ptr<JetStream> client;
-    static std::uint16_t port = 0;
-    if (!client || port != nats_->port()) {
-      client = std::make_unique<JetStream>(nats_->url());
-      port = nats_->port();
-    }
-    return *client;
-  }
   // The keys in the stream, in its order.
   std::vector<std::string> keys() const {
     std::vector<std::string> found;
@@ -74,9 +50,6 @@ class Servers : public ::testing::Test {
     return found;
   }
 
-  inline static std::unique_ptr<PostgresServer> postgres_;
-  inline static std::unique_ptr<NatsServer> nats_;
-  std::string url_;
   std::string stream_;
   Environment env_;
 };

@@ -90,7 +90,7 @@ TEST_F(HungPeers, AFrozenRelayIsReplacedAndDoesNoHarmWhenItGoesOn) {
 
 TEST_F(HungPeers, RelaysThatFreezeInTurnLoseNothing) {
   start_and_see_it_run(2);
-  for (int i = 0; i < (long_form() ? 20 : 2); ++i) {
+  for (int i = 0; i < (fault_seconds() >= 600 ? 20 : 2); ++i) {
     auto& relay = *relays_[static_cast<std::size_t>(i % 2)];
     freeze(relay);
     tend_for(pick_ms(500, 5000));

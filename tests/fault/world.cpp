@@ -28,6 +28,14 @@ class PrintsTotal : public ::testing::Environment {
 };
 [[maybe_unused]] const auto* const prints_total = ::testing::AddGlobalTestEnvironment(new PrintsTotal);
 
+// Whether a process, started perhaps a moment ago, waits for the signal by now instead of dying of it.
+bool blocks(pid_t pid, int signal) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("SigBlk:")) return (std::stoull(line.substr(7), nullptr, 16) >> (signal - 1) & 1) != 0;
+  return false;
+}
+
 }  // namespace
 
 double fault_seconds() {
@@ -35,23 +43,9 @@ double fault_seconds() {
   return text.empty() ? kShortForm : std::atof(text.c_str());
 }
 
-bool long_form() {
-  return fault_seconds() >= 600;
-}
-
 Total& total() {
   static Total sum;
   return sum;
-}
-
-void World::SetUpTestSuite() {
-  postgres_ = std::make_unique<PostgresServer>();
-  nats_ = std::make_unique<NatsServer>();
-}
-
-void World::TearDownTestSuite() {
-  nats_.reset();
-  postgres_.reset();
 }
 
 void World::SetUp() {
@@ -59,7 +53,8 @@ void World::SetUp() {
   random_.seed(seed);
   RecordProperty("seed", std::to_string(seed));
   dir_ = std::make_unique<TempDir>("tide-fault");
-  relay_url_ = url_ = postgres_->create_database();
+  TwoServers::SetUp();
+  relay_url_ = url_;
 }
 
 void World::TearDown() {
@@ -70,16 +65,6 @@ void World::TearDown() {
     const auto log = relay_log();
     std::cout << "the relays' log ends with:\n" << (log.size() > 6000 ? log.substr(log.size() - 6000) : log) << '\n';
   }
-}
-
-JetStream& World::js() {
-  static std::unique_ptr<JetStream> client;
-  static std::uint16_t port = 0;
-  if (!client || port != nats_->port()) {
-    client = std::make_unique<JetStream>(nats_->url());
-    port = nats_->port();
-  }
-  return *client;
 }
 
 void World::set_up_pipeline(std::uint16_t nats_port, const std::string& more_options,
@@ -157,9 +142,8 @@ void World::kill_relay() {
 
 void World::stop_relays() {
   for (auto& relay : relays_) {
-    const int code = relay->terminate(seconds(20));
-    // One that was started a moment ago may have no handler yet, and nothing to end.
-    EXPECT_TRUE(code == 0 || code == 128 + SIGTERM) << "SIGTERM is an orderly end; exit code " << code;
+    eventually(seconds(5), [&] { return !relay->running() || blocks(relay->pid(), SIGTERM); });
+    EXPECT_EQ(relay->terminate(seconds(20)), 0) << "SIGTERM is an orderly end";
   }
   relays_.clear();
 }

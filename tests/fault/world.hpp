@@ -2,8 +2,6 @@
 // die, and a judge at the end. One thread.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -13,14 +11,12 @@
 
 #include "fault/judge.hpp"
 #include "fault/writers.hpp"
-#include "support/jetstream.hpp"
-#include "support/servers.hpp"
+#include "support/two_servers.hpp"
 
 namespace tide::test {
 
-// How long the tests that kill at random go on, all together: TIDE_FAULT_SECONDS.
+// How long the tests that kill at random go on, all together: TIDE_FAULT_SECONDS, 20 by default.
 double fault_seconds();
-bool long_form();
 
 // What all tests of one executable came to; printed at its end.
 struct Total {
@@ -30,10 +26,8 @@ struct Total {
 };
 Total& total();
 
-class World : public ::testing::Test {
+class World : public TwoServers {
  protected:
-  static void SetUpTestSuite();
-  static void TearDownTestSuite();
   void SetUp() override;     // a database and a stream of its own
   void TearDown() override;  // judges, unless judge_now() did
 
@@ -61,17 +55,12 @@ class World : public ::testing::Test {
   void crash_nats(std::chrono::milliseconds down);
   void crash_postgres(std::chrono::milliseconds down);
 
-  std::string sql(const std::string& statements) const { return postgres_->psql(url_, statements); }
-  static JetStream& js();
   int pick(int from, int to) { return std::uniform_int_distribution<int>(from, to)(random_); }
   std::chrono::milliseconds pick_ms(int from, int to) { return std::chrono::milliseconds(pick(from, to)); }
 
   // Ends the writers, waits until all is delivered, ends the relays, compares, prints.
   void judge_now(std::chrono::milliseconds patience = std::chrono::seconds(60));
 
-  inline static std::unique_ptr<PostgresServer> postgres_;
-  inline static std::unique_ptr<NatsServer> nats_;
-  std::string url_;
   std::string relay_url_;
   std::string stream_;
   std::unique_ptr<Writers> writers_;
