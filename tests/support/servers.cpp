@@ -88,8 +88,27 @@ class DataTemplate {
 };
 
 // Another process may take the port between the choice and the start.
-bool port_was_taken(const std::exception& error) {
-  return std::string_view(error.what()).find("already in use") != std::string_view::npos;
+template <typename Start>
+void start_on_free_port(std::uint16_t& port, const Start& start) {
+  for (int attempt = 1;; ++attempt) {
+    port = free_port();
+    try {
+      start();
+      return;
+    } catch (const std::exception& error) {
+      if (attempt == 3 || std::string_view(error.what()).find("already in use") == std::string_view::npos) throw;
+    }
+  }
+}
+
+// ready(pid): whether the server takes clients by now.
+template <typename Ready>
+std::unique_ptr<Process> start_server(const std::string& name, std::vector<std::string> argv,
+                                      const ProcessOptions& options, const Ready& ready) {
+  auto process = std::make_unique<Process>(std::move(argv), options);
+  const bool started = eventually(start_timeout, [&] { return !process->running() || ready(process->pid()); });
+  if (started && process->running()) return process;
+  throw std::runtime_error(name + " did not start:\n" + tail(read_file(options.output)));
 }
 
 bool answers(std::uint16_t port, std::string_view greeting) {
@@ -127,15 +146,7 @@ PostgresServer::PostgresServer(const PostgresOptions& options)
          << (options.fsync ? "" : "fsync = off\nfull_page_writes = off\n");
     for (const auto& line : options.settings) conf << line << '\n';
   }
-  for (int attempt = 1;; ++attempt) {
-    port_ = free_port();
-    try {
-      start();
-      return;
-    } catch (const std::exception& error) {
-      if (attempt == 3 || !port_was_taken(error)) throw;
-    }
-  }
+  start_on_free_port(port_, [this] { start(); });
 }
 
 PostgresServer::~PostgresServer() {
@@ -144,6 +155,11 @@ PostgresServer::~PostgresServer() {
   } catch (const std::exception&) {
     // Process's destructor kills it.
   }
+}
+
+PostgresServer::PostgresServer(StandbyOf primary) : bin_(postgres_bin()), data_(dir_ / "data"), user_(postgres_user()) {
+  give_to(user_, dir_.path());
+  start_on_free_port(port_, [&] { follow(primary.server); });
 }
 
 std::string PostgresServer::url(std::string_view database, std::string_view user) const {
@@ -170,24 +186,67 @@ void PostgresServer::start() {
   options.user = user_;
   options.cwd = dir_.path();
   options.output = dir_ / "log";
-  process_ = std::make_unique<Process>(
-      std::vector<std::string>{(bin_ / "postgres").string(), "-D", data_.string(), "-p", std::to_string(port_)},
-      options);
   // The postmaster writes its state to the eighth line; a file left by a crash names another pid.
-  const auto ready = [&] {
+  const auto ready = [this](pid_t pid) {
     std::istringstream lines(read_file(data_ / "postmaster.pid"));
     std::string line;
     for (int number = 1; std::getline(lines, line); ++number) {
-      if (number == 1 && line != std::to_string(process_->pid())) return false;
+      if (number == 1 && line != std::to_string(pid)) return false;
       if (number == 8) return line.starts_with("ready");
     }
     return false;
   };
-  const bool started = eventually(start_timeout, [&] { return !process_->running() || ready(); });
-  if (!started || !process_->running()) {
-    process_.reset();
-    throw std::runtime_error("PostgreSQL did not start:\n" + tail(log()));
+  process_ = start_server(
+      "PostgreSQL", {(bin_ / "postgres").string(), "-D", data_.string(), "-p", std::to_string(port_)}, options, ready);
+}
+
+void PostgresServer::kill9() {
+  if (!process_) return;
+  pause();  // so that no session sees the others go
+  for (const pid_t child : children()) ::kill(child, SIGKILL);
+  process_->kill(SIGKILL);
+  process_->wait(start_timeout);
+  paused_ = false;
+  process_.reset();
+}
+
+void PostgresServer::follow(const PostgresServer& primary) {
+  if (process_) throw std::logic_error("PostgreSQL runs");
+  fs::remove_all(data_);
+  run_as(user_,
+         {(bin_ / "pg_basebackup").string(), "-d", primary.url(), "-D", data_.string(), "-R", "-X", "stream", "-c",
+          "fast", "--no-sync"},
+         dir_.path());
+  // The primary may wait for a standby, which is no reason for this one to do so once it is promoted.
+  std::ofstream(data_ / "postgresql.auto.conf", std::ios::app) << "synchronous_standby_names = ''\n";
+  start();
+  const auto streams = [&] { return psql(url(), "SELECT status FROM pg_stat_wal_receiver") == "streaming"; };
+  if (!eventually(start_timeout, streams)) throw std::runtime_error("the standby does not stream:\n" + tail(log()));
+}
+
+void PostgresServer::set(const std::string& name, const std::string& value) {
+  psql(url(), "ALTER SYSTEM SET " + name + " = '" + value + "'");
+  psql(url(), "SELECT pg_reload_conf()");
+}
+
+void PostgresServer::wait_for_standby(bool yes) {
+  set("synchronous_standby_names", yes ? "*" : "");
+  // A reload takes its time; nothing else tells that it happened.
+  const std::string wanted = yes ? "sync" : "async";
+  if (!eventually(start_timeout, [&] { return psql(url(), "SELECT sync_state FROM pg_stat_replication") == wanted; })) {
+    throw std::runtime_error("the standby does not become " + wanted);
   }
+}
+
+void PostgresServer::stop_following() {
+  set("primary_conninfo", "");
+  if (!eventually(start_timeout, [&] { return psql(url(), "SELECT count(*) FROM pg_stat_wal_receiver") == "0"; })) {
+    throw std::runtime_error("the standby goes on streaming");
+  }
+}
+
+void PostgresServer::promote() {
+  if (psql(url(), "SELECT pg_promote()") != "t") throw std::runtime_error("not promoted:\n" + tail(log()));
 }
 
 std::vector<pid_t> PostgresServer::children() const {
@@ -238,15 +297,7 @@ std::string PostgresServer::log() const {
 }
 
 NatsServer::NatsServer(std::string config, bool jetstream) : config_(std::move(config)), jetstream_(jetstream) {
-  for (int attempt = 1;; ++attempt) {
-    port_ = free_port();
-    try {
-      start();
-      return;
-    } catch (const std::exception& error) {
-      if (attempt == 3 || !port_was_taken(error)) throw;
-    }
-  }
+  start_on_free_port(port_, [this] { start(); });
 }
 
 NatsServer::~NatsServer() {
@@ -275,13 +326,8 @@ void NatsServer::start() {
   options.cwd = dir_.path();
   options.output = dir_ / "log";
   const auto program = find_program("TIDE_TEST_NATS_SERVER", "nats-server", {"/usr/sbin", "/usr/bin"});
-  process_ = std::make_unique<Process>(std::vector<std::string>{program.string(), "-c", (dir_ / "nats.conf").string()},
-                                       options);
-  const bool started = eventually(start_timeout, [&] { return !process_->running() || answers(port_, "INFO {"); });
-  if (!started || !process_->running()) {
-    process_.reset();
-    throw std::runtime_error("nats-server did not start:\n" + tail(log()));
-  }
+  process_ = start_server("nats-server", {program.string(), "-c", (dir_ / "nats.conf").string()}, options,
+                          [this](pid_t) { return answers(port_, "INFO {"); });
 }
 
 void NatsServer::start(std::string config) {

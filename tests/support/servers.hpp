@@ -23,17 +23,31 @@ struct PostgresOptions {
   bool fsync = false;
 };
 
+class PostgresServer;
+struct StandbyOf {
+  const PostgresServer& server;
+};
+
 // One PostgreSQL cluster with trust authentication. Runs as the user `postgres` (or `nobody`) when the test is root.
 class PostgresServer {
  public:
   explicit PostgresServer(const PostgresOptions& options = {});  // returns when it accepts queries
+  explicit PostgresServer(StandbyOf primary);                    // returns when it streams; nobody waits for it yet
   ~PostgresServer();
 
   std::string url(std::string_view database = "postgres", std::string_view user = "postgres") const;
   std::string create_database();  // a fresh one with a unique name; returns its URL
 
   void stop(Stop mode = Stop::fast);
+  void kill9();  // SIGKILL, to the server and its sessions at once
   void start();  // on the same port and data folder
+
+  // --- replication
+  // A server that is stopped comes back, on its port, as a standby with a fresh copy of the primary's data.
+  void follow(const PostgresServer& primary);
+  void wait_for_standby(bool yes);  // of a primary: commits wait for its standby (synchronous replication), or do not
+  void stop_following();            // of a standby: what the primary does from now on never reaches it
+  void promote();                   // of a standby; returns when it takes writes
 
   // Freezes the server and its sessions. A test that is killed meanwhile leaves the frozen sessions behind.
   void pause();
@@ -49,6 +63,7 @@ class PostgresServer {
   std::string log() const;
 
  private:
+  void set(const std::string& name, const std::string& value);
   std::vector<pid_t> children() const;
 
   TempDir dir_{"tide-test-pg"};

@@ -51,6 +51,24 @@ TEST(PostgresServer, AnswersNothingWhilePaused) {
   EXPECT_EQ(session.wait(10s), 0);
 }
 
+TEST(PostgresServer, HasAStandbyThatKeepsWhatItReceivedAndTakesOver) {
+  PostgresServer primary;
+  PostgresServer standby(StandbyOf{primary});
+  primary.wait_for_standby(true);
+  primary.psql(primary.url(), "CREATE TABLE t (n int); INSERT INTO t VALUES (1)");
+  EXPECT_THROW(standby.psql(standby.url(), "INSERT INTO t VALUES (2)"), std::runtime_error) << "it is read-only";
+  primary.wait_for_standby(false);
+  standby.stop_following();
+  primary.psql(primary.url(), "INSERT INTO t VALUES (3)");
+  primary.kill9();
+  EXPECT_THROW(primary.psql(primary.url(), "SELECT 1"), std::runtime_error);
+  standby.promote();
+  standby.psql(standby.url(), "INSERT INTO t VALUES (4)");
+  EXPECT_EQ(standby.psql(standby.url(), "SELECT string_agg(n::text, ' ' ORDER BY n) FROM t"), "1 4");
+  primary.follow(standby);
+  EXPECT_EQ(primary.psql(primary.url(), "SELECT count(*), pg_is_in_recovery() FROM t"), "2|t");
+}
+
 TEST(NatsServer, KeepsAStreamOverStopAndKill) {
   NatsServer nats;
   {
