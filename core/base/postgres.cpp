@@ -1,8 +1,11 @@
 #include "base/postgres.hpp"
 
+#include <netdb.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdlib>
 #include <set>
@@ -31,14 +34,30 @@ std::string one_line(std::string text) {
   return text;
 }
 
+// The last word for an option wins.
+std::string with(const std::string& url, const std::string& option) {
+  const bool is_url = url.starts_with("postgresql://") || url.starts_with("postgres://");
+  return url + (!is_url ? " " : url.find('?') == std::string::npos ? "?" : "&") + option;
+}
+
 // A server that hangs accepts the connection and says nothing more. libpq counts whole seconds, at least two; the URL's
 // own word and PGCONNECT_TIMEOUT win.
 std::string with_connect_timeout(const std::string& url, std::chrono::milliseconds deadline) {
   if (url.find("connect_timeout") != std::string::npos || std::getenv("PGCONNECT_TIMEOUT") != nullptr) return url;
-  const bool is_url = url.starts_with("postgresql://") || url.starts_with("postgres://");
-  const char* separator = !is_url ? " " : url.find('?') == std::string::npos ? "?" : "&";
-  return url + separator +
-         "connect_timeout=" + std::to_string(std::chrono::ceil<std::chrono::seconds>(deadline).count());
+  return with(url, "connect_timeout=" + std::to_string(std::chrono::ceil<std::chrono::seconds>(deadline).count()));
+}
+
+// libpq's words for a server that is not one that the URL's target_session_attrs asks for.
+bool turned_down(const std::string& text) {
+  return text.find("session is read-only") != std::string::npos ||
+         text.find("server is in hot standby mode") != std::string::npos;
+}
+
+constexpr std::string_view kReadOnly = "25006";
+
+std::string name_the_primary() {
+  return "name the primary in the URL, or all servers, so that the one that takes writes is found: "
+         "postgresql://HOST1,HOST2/DATABASE?target_session_attrs=read-write";
 }
 
 class Receiver : public pqxx::notification_receiver {
@@ -79,7 +98,7 @@ std::int64_t Result::integer(std::size_t row, int column) const {
 
 class Session::Impl {
  public:
-  explicit Impl(const Settings& settings) : deadline_(settings.deadline), conn_(open(settings)) {
+  explicit Impl(const Settings& settings) : url_(settings.url), deadline_(settings.deadline), conn_(open(settings)) {
 #if PQXX_VERSION_MAJOR < 7
     // A session that came back by itself would have lost its locks without a word.
     conn_->inhibit_reactivation(true);
@@ -101,6 +120,7 @@ class Session::Impl {
       throw SqlError(one_line(e.what()), "42501");
     } catch (const pqxx::sql_error& e) {
       if (expired_ = guard.expired(); expired_) throw silent();
+      if (e.sqlstate() == kReadOnly) throw ConnectionLost(place() + " takes no writes: " + one_line(e.what()));
       throw SqlError(one_line(e.what()), e.sqlstate());
     } catch (const pqxx::failure& e) {
       throw lost(guard, e);
@@ -121,11 +141,19 @@ class Session::Impl {
     });
   }
 
+  // For people.
+  [[nodiscard]] std::string place() const {
+    return "PostgreSQL at " + std::string(conn_->hostname() == nullptr ? "?" : conn_->hostname()) + ":" + conn_->port();
+  }
+
   pqxx::connection& conn() {
     return *conn_;
   }
   std::optional<pqxx::work>& transaction() {
     return transaction_;
+  }
+  [[nodiscard]] const std::string& url() const {
+    return url_;
   }
   [[nodiscard]] std::chrono::milliseconds deadline() const {
     return deadline_;
@@ -139,7 +167,11 @@ class Session::Impl {
     try {
       return std::make_unique<pqxx::connection>(with_connect_timeout(settings.url, settings.deadline));
     } catch (const std::exception& e) {
-      throw ConnectionLost("cannot connect to PostgreSQL: " + one_line(e.what()));
+      const auto text = one_line(e.what());
+      throw ConnectionLost("cannot connect to PostgreSQL: " + text +
+                           (turned_down(text)
+                                ? "; no server of the URL takes writes, as a relay must: promote one, or name another"
+                                : ""));
     }
   }
 
@@ -152,6 +184,7 @@ class Session::Impl {
                           " ms; the session was given up");
   }
 
+  const std::string url_;
   const std::chrono::milliseconds deadline_;
   std::unique_ptr<pqxx::connection> conn_;
   std::optional<pqxx::work> transaction_;
@@ -243,8 +276,47 @@ void Session::wait(std::chrono::milliseconds timeout, int stop_fd) {
   }
 }
 
-int Session::backend_pid() const {
-  return impl_->conn().backendpid();
+void Session::require_writes() {
+  const auto row = query("SELECT pg_is_in_recovery(), current_setting('transaction_read_only')");
+  if (row.at(0, 0) == "t") {
+    throw ConnectionLost(impl_->place() +
+                         " is a standby, which takes no writes, as a relay must: " + name_the_primary());
+  }
+  if (row.at(0, 1) == "on") {
+    throw ConnectionLost(impl_->place() +
+                         " is set read-only (default_transaction_read_only), and a relay must write: " +
+                         "set that off, or " + name_the_primary());
+  }
+}
+
+std::string Session::server_url() const {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  std::array<char, NI_MAXHOST> host{};
+  if (::getpeername(impl_->conn().sock(), reinterpret_cast<sockaddr*>(&address), &size) != 0 ||
+      (address.ss_family != AF_INET && address.ss_family != AF_INET6) ||
+      ::getnameinfo(reinterpret_cast<const sockaddr*>(&address), size, host.data(), host.size(), nullptr, 0,
+                    NI_NUMERICHOST) != 0) {
+    return impl_->url();  // a socket of this machine
+  }
+  // The name stays, for TLS and the password file.
+  auto url = with(impl_->url(), std::string("host=") + impl_->conn().hostname());
+  url = with(url, std::string("hostaddr=") + host.data());
+  return with(url, std::string("port=") + impl_->conn().port());
+}
+
+Session::Identity Session::identity() {
+  const auto row = query("SELECT pid, backend_start FROM pg_catalog.pg_stat_activity WHERE pid = pg_backend_pid()");
+  return {std::string(row.at(0, 0)), std::string(row.at(0, 1))};
+}
+
+void Session::require_beside(const Identity& other) {
+  const auto row = query("SELECT FROM pg_catalog.pg_stat_activity WHERE pid = $1 AND backend_start = $2",
+                         {other.pid, other.started});
+  if (!row.empty()) return;
+  throw ConnectionLost("a new session reached " + impl_->place() +
+                       ", where the one that holds the relay's locks is not: it is gone, or the address leads to "
+                       "another server by now");
 }
 
 SessionPool::SessionPool(Settings settings, std::size_t size, std::function<void(Session&)> prepare)
@@ -261,9 +333,10 @@ SessionPool::Lease SessionPool::borrow() {
       return {*this, std::move(session)};
     }
   }
-  Lease lease(*this, nullptr);  // gives its place back if connecting fails
-  lease.session_ = std::make_unique<Session>(settings_);
-  prepare_(*lease.session_);
+  Lease lease(*this, nullptr);  // gives its place back, and no session, if this one can't be used
+  auto session = std::make_unique<Session>(settings_);
+  prepare_(*session);
+  lease.session_ = std::move(session);
   return lease;
 }
 

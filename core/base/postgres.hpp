@@ -18,7 +18,8 @@
 
 namespace tide::pg {
 
-// The session is gone (or never was): PostgreSQL not reachable, restarted, or silent past the deadline.
+// The session is gone (or never was), or of no use: PostgreSQL not reachable, restarted, silent past the deadline, or
+// read-only.
 class ConnectionLost : public Error {
  public:
   using Error::Error;
@@ -79,7 +80,20 @@ class Session {
   // Returns when a notification came, when stop_fd became readable, or after the timeout.
   void wait(std::chrono::milliseconds timeout, int stop_fd);
 
-  [[nodiscard]] int backend_pid() const;
+  // Throws ConnectionLost, with what to do about it, where the server takes no writes.
+  void require_writes();
+
+  // The server that this session reached, and no other that the URL may lead to.
+  [[nodiscard]] std::string server_url() const;
+
+  // Tells this session from all others, on whatever server.
+  struct Identity {
+    std::string pid;
+    std::string started;
+  };
+  Identity identity();
+  // Throws ConnectionLost unless that session lives on this one's server.
+  void require_beside(const Identity& other);
 
   class Impl;
 
@@ -109,7 +123,7 @@ class SessionPool {
     friend class SessionPool;
   };
   Lease borrow();  // waits for a free one; throws ConnectionLost
-  // Closes those that nobody has: after one was lost, the others are most likely lost too.
+  // Closes those that nobody has: after one was lost, the others are most likely lost, too.
   void close_idle();
 
  private:

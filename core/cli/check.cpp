@@ -47,6 +47,7 @@ int check(const Options& options) {
   }
   if (options.connect) {
     pg::Session session({postgres_url(options, config), "tide-relay check"});
+    session.require_writes();
     check_schema(session, schema_source());
     std::cout << "PostgreSQL: ok, schema tide has version " << schema_source().version() << '\n';
     if (config.catalog.enabled) {

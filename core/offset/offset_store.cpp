@@ -151,6 +151,11 @@ void OffsetStore::note(std::int64_t offset_id, const std::string& state, const s
       {std::to_string(offset_id), state, error.empty() ? pg::Param() : error});
 }
 
+pg::Session::Identity OffsetStore::identity() {
+  const std::lock_guard lock(mutex_);
+  return session_.identity();
+}
+
 void OffsetStore::beat() {
   const auto now = Clock::now();  // the lease counts from before the question, however long the answer takes
   const std::lock_guard lock(mutex_);

@@ -42,6 +42,9 @@ class OffsetStore {
   // Says that this relay lives, which holds its lease for another kLease. Throws pg::ConnectionLost.
   void beat();
 
+  // Of the session.
+  pg::Session::Identity identity();
+
   // Whether a pipeline may send now. A relay that was stopped for a while finds its lease run out, and sends nothing
   // before it knows that its locks are still its own: by then another relay may have taken over.
   [[nodiscard]] bool holds_lease() const { return Clock::now().time_since_epoch() < lease_until_.load(); }

@@ -29,8 +29,7 @@ constexpr std::int64_t kSweepRows = 5000;
 
 // A pooler in transaction mode gives each transaction another session: locks, LISTEN and prepared statements would be
 // lost without a word. Seen by keeping one session busy: the other then answers from another backend.
-void refuse_transaction_pooler(const pg::Settings& settings) {
-  pg::Session one(settings);
+void refuse_transaction_pooler(pg::Session& one, const pg::Settings& settings) {
   pg::Session other(settings);
   const auto backend = [](pg::Session& session) { return session.query("SELECT pg_backend_pid()").integer(0, 0); };
   const auto before = backend(one);
@@ -55,16 +54,14 @@ Relay::Relay(Settings settings, std::stop_token stop, int stop_fd)
       stop_(std::move(stop)),
       stop_fd_(stop_fd),
       plugins_(settings_.plugin_folders),
-      readers_(postgres("tide-relay reader"), static_cast<std::size_t>(settings_.config.postgres.connections),
-               OutboxReader::prepare_session),
       memory_(static_cast<std::size_t>(settings_.config.relay.buffer_mb) << 20) {}
 
 Relay::~Relay() {
   stop_all();
 }
 
-pg::Settings Relay::postgres(const char* name) const {
-  return {settings_.postgres_url, name, milliseconds(settings_.config.postgres.deadline_ms)};
+pg::Settings Relay::postgres(const std::string& url, const char* name) const {
+  return {url, name, milliseconds(settings_.config.postgres.deadline_ms)};
 }
 
 EnvPolicy Relay::env_of(const PipelineSpec& spec) const {
@@ -93,7 +90,6 @@ RunResult Relay::run() {
       // Said before what runs is stopped: that may take as long as PostgreSQL is silent.
       if (!settings_.once) spdlog::error("{}; stopping what runs, to try again", e.what());
       stop_all();
-      readers_.close_idle();
       if (settings_.once) throw;
       if (connected_) backoff.reset();
       connected_ = false;
@@ -108,10 +104,23 @@ RunResult Relay::run() {
 }
 
 void Relay::serve() {
-  refuse_transaction_pooler(postgres("tide-relay"));
-  watch_ = std::make_unique<pg::Session>(postgres("tide-relay"));
+  watch_ = std::make_unique<pg::Session>(postgres(settings_.postgres_url, "tide-relay"));
+  watch_->require_writes();
+  // The others go straight to that server: one of the URL that is silent would cost each of them its timeout.
+  const auto url = watch_->server_url();
+  refuse_transaction_pooler(*watch_, postgres(url, "tide-relay"));
   installation_ = check_schema(*watch_, schema_source());
-  offsets_ = std::make_unique<OffsetStore>(postgres("tide-relay offsets"));
+  offsets_ = std::make_unique<OffsetStore>(postgres(url, "tide-relay offsets"));
+  // An address may lead to another server at any time. There a position read here may be ahead of what is committed,
+  // and ids below it be drawn again: nobody reads from where the offsets are not.
+  const auto owner = offsets_->identity();
+  watch_->require_beside(owner);
+  readers_ = std::make_unique<pg::SessionPool>(postgres(url, "tide-relay reader"),
+                                               static_cast<std::size_t>(settings_.config.postgres.connections),
+                                               [owner](pg::Session& session) {
+                                                 session.require_beside(owner);
+                                                 OutboxReader::prepare_session(session);
+                                               });
   watch_->listen("tide_wake", [this](const std::string& payload) {
     std::int64_t outbox_id = 0;
     std::from_chars(payload.data(), payload.data() + payload.size(), outbox_id);
@@ -137,7 +146,7 @@ void Relay::serve() {
     }
     return;
   }
-  if (!sweeper_.joinable()) sweeper_ = std::jthread([this](const std::stop_token& stop) { sweep(stop); });
+  sweeper_ = std::jthread([this](const std::stop_token& stop) { sweep(stop); });
   auto next_round = Clock::now();
   while (!stop_.stop_requested()) {
     if (Clock::now() >= next_round || catalog_changed_) {
@@ -248,8 +257,8 @@ void Relay::start(const PipelineSpec& spec, const std::string& fingerprint) {
   r.outbox_id = owned->outbox_id;
   parts.name = spec.name;
   parts.source =
-      std::make_unique<OutboxReader>(readers_, owned->outbox_id, spec.outbox, installation_ + '/' + spec.outbox + '/');
-  parts.letters = std::make_unique<LetterReader>(readers_, spec.name, spec.outbox, spec.version);
+      std::make_unique<OutboxReader>(*readers_, owned->outbox_id, spec.outbox, installation_ + '/' + spec.outbox + '/');
+  parts.letters = std::make_unique<LetterReader>(*readers_, spec.name, spec.outbox, spec.version);
   parts.offsets = offsets_.get();
   parts.owned = *owned;
   parts.memory = &memory_;
@@ -297,7 +306,7 @@ void Relay::sweep(const std::stop_token& stop) {
   Wakeup never;
   while (!stop.stop_requested()) {
     try {
-      auto session = readers_.borrow();
+      auto session = readers_->borrow();
       try {
         const auto swept = session->query(
             "SELECT CASE WHEN pg_try_advisory_xact_lock(1953064037, -1)"
@@ -317,6 +326,7 @@ void Relay::sweep(const std::stop_token& stop) {
 
 void Relay::stop_all() {
   for (const auto& [name, r] : running_) r->thread.request_stop();
+  sweeper_ = {};     // joins
   running_.clear();  // joins
 }
 

@@ -70,7 +70,7 @@ class Relay {
   void stop_all();
   void hold(const std::string& name, const std::string& fingerprint, std::chrono::seconds time);
   void worse(RunResult result) { result_ = std::max(result_, result); }
-  [[nodiscard]] pg::Settings postgres(const char* name) const;
+  [[nodiscard]] pg::Settings postgres(const std::string& url, const char* name) const;
   [[nodiscard]] EnvPolicy env_of(const PipelineSpec& spec) const;
 
   const Settings settings_;
@@ -79,9 +79,10 @@ class Relay {
   const PluginLoader plugins_;
   std::string installation_;
 
+  // All on one server, made anew together: a position holds only where its offset is.
   std::unique_ptr<pg::Session> watch_;
   std::unique_ptr<OffsetStore> offsets_;
-  pg::SessionPool readers_;
+  std::unique_ptr<pg::SessionPool> readers_;
   MemoryBudget memory_;
   bool connected_ = false;  // since the last failure
   bool catalog_changed_ = true;
@@ -92,7 +93,7 @@ class Relay {
   std::map<std::string, std::unique_ptr<Running>> running_;
   std::map<std::string, Held> held_;
   RunResult result_ = RunResult::done;
-  std::jthread sweeper_;  // last: it ends before what it uses
+  std::jthread sweeper_;
 };
 
 }  // namespace tide

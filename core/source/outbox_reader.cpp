@@ -80,8 +80,10 @@ OutboxReader::OutboxReader(pg::SessionPool& sessions, std::int64_t outbox_id, st
       wake_("tide.outbox_" + std::to_string(outbox_id) + "_wake") {}
 
 void OutboxReader::prepare_session(pg::Session& session) {
+  // What it writes, a wake-up's flag and what is swept, may be forgotten in a crash: no standby need have it first.
   session.query(
-      "SET default_transaction_isolation = 'repeatable read'; SET plan_cache_mode = force_generic_plan;"
+      "SET synchronous_commit = off; SET default_transaction_isolation = 'repeatable read'; SET plan_cache_mode = "
+      "force_generic_plan;"
       "SET jit = off; SET max_parallel_workers_per_gather = 0; SET enable_seqscan = off; SET enable_bitmapscan = off;"
       "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off");
 }

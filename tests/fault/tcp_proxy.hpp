@@ -2,6 +2,7 @@
 // Any thread.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -24,10 +25,11 @@ class TcpProxy {
 
   // Nothing moves in a stalled direction, and nobody is told; new connections are accepted and stall, too.
   void stall(bool to_server, bool to_client);
-  void delay(std::chrono::milliseconds time);  // of every byte, each way
-  void cut();                                  // every connection that is open, with what is under way
-  void cut_after(std::size_t bytes);           // the same, once so many more bytes went to the server
-  void heal();                                 // no stall and no delay from now on
+  void delay(std::chrono::milliseconds time);               // of every byte, each way
+  void cut();                                               // every connection that is open, with what is under way
+  void cut_after(std::size_t bytes);                        // the same, once so many more bytes went to the server
+  void heal();                                              // no stall and no delay from now on
+  void lead_to(std::uint16_t target) { target_ = target; }  // new connections; open ones stay where they are
 
   [[nodiscard]] std::size_t cuts() const;  // connections that were cut
 
@@ -56,7 +58,7 @@ class TcpProxy {
   static void close_link(const Link& link);
   void cut_all();
 
-  std::uint16_t target_;
+  std::atomic<std::uint16_t> target_;
   std::uint16_t port_ = 0;
   int listener_ = -1;
 

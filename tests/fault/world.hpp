@@ -58,6 +58,9 @@ class World : public TwoServers {
   int pick(int from, int to) { return std::uniform_int_distribution<int>(from, to)(random_); }
   std::chrono::milliseconds pick_ms(int from, int to) { return std::chrono::milliseconds(pick(from, to)); }
 
+  // Commits were taken back, as asynchronous replication may: what had been sent of them counts as invented.
+  bool commits_lost_ = false;
+
   // Ends the writers, waits until all is delivered, ends the relays, compares, prints.
   void judge_now(std::chrono::milliseconds patience = std::chrono::seconds(60));
 

@@ -57,7 +57,7 @@ BEGIN
     IF how = 'insert' THEN
       INSERT INTO tide.outbox_messages (outbox, payload) VALUES ('orders', event);
     ELSE
-      PERFORM tide.outbox_publish('orders', event, k || '-' || v, CASE how WHEN 'unsendable' THEN '.' ELSE 'insert' END);
+      PERFORM tide.outbox_publish('orders', event, k || '-' || nonce, CASE how WHEN 'unsendable' THEN '.' ELSE 'insert' END);
     END IF;
   END LOOP;
 END
@@ -81,7 +81,9 @@ void Writers::write(const std::stop_token& stop, unsigned seed) {
   const std::chrono::microseconds pause(1'000'000 * kThreads / rate_);
   while (!stop.stop_requested()) {
     if (PQstatus(connection.get()) != CONNECTION_OK) {
-      connection.reset(PQconnectdb((url_ + "?connect_timeout=2").c_str()));
+      const char* const names[] = {"dbname", "connect_timeout", nullptr};
+      const char* const values[] = {url_.c_str(), "2", nullptr};
+      connection.reset(PQconnectdbParams(names, values, 1));
       if (PQstatus(connection.get()) != CONNECTION_OK) {
         std::this_thread::sleep_for(std::chrono::milliseconds(50));
         continue;

@@ -167,7 +167,8 @@ std::string PostgresServer::url(std::string_view database, std::string_view user
 }
 
 std::string PostgresServer::create_database() {
-  const std::string name = "test_" + std::to_string(++databases_);
+  static int databases = 0;  // of all servers: a standby has its primary's
+  const std::string name = "test_" + std::to_string(++databases);
   psql(url(), "CREATE DATABASE " + name);
   return url(name);
 }
@@ -246,7 +247,8 @@ void PostgresServer::stop_following() {
 }
 
 void PostgresServer::promote() {
-  if (psql(url(), "SELECT pg_promote()") != "t") throw std::runtime_error("not promoted:\n" + tail(log()));
+  const auto promoted = psql(url(), "SELECT pg_promote()");
+  if (promoted != "t") throw std::runtime_error("not promoted: '" + promoted + "'\n" + tail(log()));
 }
 
 std::vector<pid_t> PostgresServer::children() const {

@@ -71,7 +71,6 @@ class PostgresServer {
   std::filesystem::path data_;
   std::string user_;
   std::uint16_t port_ = 0;
-  int databases_ = 0;
   bool paused_ = false;
   std::unique_ptr<Process> process_;
 };
