@@ -247,8 +247,10 @@ void PostgresServer::stop_following() {
 }
 
 void PostgresServer::promote() {
-  const auto promoted = psql(url(), "SELECT pg_promote()");
-  if (promoted != "t") throw std::runtime_error("not promoted: '" + promoted + "'\n" + tail(log()));
+  const auto answer = psql(url(), "SELECT pg_promote()");
+  if (!eventually(start_timeout, [&] { return psql(url(), "SELECT pg_is_in_recovery()") == "f"; })) {
+    throw std::runtime_error("not promoted: pg_promote() says '" + answer + "'\n" + tail(log()));
+  }
 }
 
 std::vector<pid_t> PostgresServer::children() const {
