@@ -189,7 +189,7 @@ TEST_F(DeadLetters, ALetterThatIsRejectedAgainStaysDeadAndItsTriesAreCounted) {
   }
   EXPECT_EQ(letters("failed_at > '" + before + "'"), "t");
   // The error is that of the last try.
-  set_pipeline(R"(, "subject": ")" + stream_ + R"(.{payload.region}")");
+  set_pipeline(R"(, "routes": [], "subject": ")" + stream_ + R"(.{payload.region}")");
   sql("SELECT tide.dead_letters_retry('p')");
   deliver_once();
   EXPECT_EQ(letters("state, tries, error LIKE '%region%', subject IS NULL"), "dead|4|t|t");
