@@ -72,10 +72,12 @@ bool is_attribute(std::string_view header) {
 
 // The event's headers may not say what the relay says.
 void remove_reserved(Headers& headers) {
-  remove(headers, kContentType);
-  for (const char* name : {"ce-specversion", "ce-id", "ce-source", "ce-type", "ce-time", "ce-datacontenttype"}) {
-    remove(headers, name);
-  }
+  static constexpr std::array<std::string_view, 7> kReserved = {
+      "ce-specversion", "ce-id", "ce-source", "ce-type", "ce-time", "ce-datacontenttype", kContentType};
+  std::erase_if(headers, [](const auto& header) {
+    if (header.first.empty() || (header.first[0] | 0x20) != 'c') return false;
+    return std::any_of(kReserved.begin(), kReserved.end(), [&](auto name) { return same_header(header.first, name); });
+  });
 }
 
 // The column's value as JSON; empty: none.

@@ -3,6 +3,7 @@
 #include <tide/sink.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/value.hpp"
@@ -13,9 +14,16 @@ namespace {
 constexpr std::string_view kKnown =
     "{stream_table}, {op}, {outbox_id}, {outbox}, {dedup_key}, {header.NAME}, {payload.FIELD}, {pipeline}";
 
-bool breaks_a_subject(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return byte <= ' ' || byte == 0x7f || c == '*' || c == '>';
+// What a value may not bring into a subject: wildcards, white space, control characters; and dots, but for some.
+constexpr auto kUnsafe = [] {
+  std::array<bool, 256> unsafe{};
+  for (std::size_t c = 0; c <= ' '; ++c) unsafe[c] = true;
+  for (const char c : {'*', '>', '.', '\x7f'}) unsafe[static_cast<unsigned char>(c)] = true;
+  return unsafe;
+}();
+
+bool is_unsafe(char c) {
+  return kUnsafe[static_cast<unsigned char>(c)];
 }
 
 bool is_control(char c) {
@@ -100,10 +108,11 @@ void Template::append(std::string& out, std::string_view value, Dots dots) const
   }
   const std::size_t begin = out.size();
   out += value;
+  if (std::none_of(value.begin(), value.end(), is_unsafe)) return;
   for (std::size_t i = begin; i < out.size(); ++i) {
     const bool empty_token = i == begin || i + 1 == out.size() || out[i - 1] == '.';
     const bool wrong_dot = dots == Dots::one_token || (dots == Dots::tokens && empty_token);
-    if (breaks_a_subject(out[i]) || (out[i] == '.' && wrong_dot)) out[i] = '_';
+    if (is_unsafe(out[i]) && (out[i] != '.' || wrong_dot)) out[i] = '_';
   }
 }
 
