@@ -5,9 +5,13 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <tuple>
 #include <utility>
 
+#include "config/compile_template.hpp"
+#include "config/debezium_fields.hpp"
 #include "config/place.hpp"
+#include "config/routes.hpp"
 
 namespace tide {
 namespace {
@@ -37,11 +41,24 @@ class Validator {
       throw ConfigError(std::move(problems_));
     }
     SinkConfig config;
-    for (const auto& option : core_options()) set(config.settings, read(option));
+    auto& message = config.rendering.message;
+    for (const auto& option : core_options()) {
+      if (option.name == "routes") continue;  // read_routes() tells their problems
+      const auto value = read(option);
+      set(config.settings, value);
+      set(config.rendering, option, value);
+    }
+    check_format_options(config.rendering.format);
     for (const auto& option : plugin_) {
       config.values.push_back(read(option));
-      if (option.is_template()) config.templates.push_back({option.name, compile(option, config.values.back())});
+      if (option.is_template())
+        message.fields.push_back({option.name, compile(option, config.values.back(), Template::Use::subject)});
     }
+    if (const auto routes = written_.find("routes");
+        routes != written_.end() && routes->second->get<std::nullptr_t>() == nullptr) {
+      config.rendering.routes = read_routes(*routes->second, spec_, plugin_, env_, config.rendering, problems_);
+    }
+    add_alternatives(config.rendering, spec_.outbox, config.values);
     if (problems_.empty() && config.settings.retry_initial > config.settings.retry_max) {
       problem(spec_.sink.line, "retry.initial_ms",
               "must not be above retry.max_ms (" + std::to_string(config.settings.retry_max.count()) + ")");
@@ -104,7 +121,7 @@ class Validator {
       return default_value(option);
     }
     const Value& value = *found->second;
-    OptionValue result{option.name, option.type, true, "", 0};
+    OptionValue result{option.name, option.type, true, "", 0, {}};
     const auto* integer = value.get<std::int64_t>();
     const auto* boolean = value.get<bool>();
     const auto* string = value.get<std::string>();
@@ -149,22 +166,63 @@ class Validator {
     if (!simdjson::validate_utf8(text)) problem(line, option.name, "is not valid UTF-8");
   }
 
-  // The template, if there is one; value.string becomes its shape.
-  std::optional<Template> compile(const Option& option, OptionValue& value) {
+  // The template, if there is one.
+  std::optional<Template> compile(const Option& option, const OptionValue& value, Template::Use use) {
     if (!value.is_set || faulty_.count(option.name) != 0) return std::nullopt;
-    const auto written = written_.find(option.name);
-    const Value* source = written == written_.end() ? nullptr : written->second;  // null: the default
-    try {
-      Template compiled(value.string);
-      value.string = compiled.shape(spec_.outbox);
-      return compiled;
-    } catch (const TemplateError& error) {
-      // The message quotes the template: only what was written there, never what came out of a variable.
-      const bool quotable = !option.secret() && (source == nullptr || *source->get<std::string>() == value.string);
-      problem(source == nullptr ? spec_.sink.line : source->line, option.name,
-              quotable ? std::string(error.what())
-                       : "the template is wrong at column " + std::to_string(error.column()) + " of its expanded text");
-      return std::nullopt;
+    const Value* source = source_of(option.name);
+    const auto* raw = source == nullptr ? nullptr : source->get<std::string>();
+    std::string fault;
+    auto compiled = compile_template(value.string, use, spec_.name,
+                                     !option.secret() && (raw == nullptr || *raw == value.string), fault);
+    if (!compiled) problem(line_of(option.name), option.name, fault);
+    return compiled;
+  }
+
+  // What was written for the option; null: nothing, its default holds.
+  [[nodiscard]] const Value* source_of(const std::string& option) const {
+    const auto written = written_.find(option);
+    return written == written_.end() || written->second->get<std::nullptr_t>() != nullptr ? nullptr : written->second;
+  }
+
+  [[nodiscard]] int line_of(const std::string& option) const {
+    const Value* source = source_of(option);
+    return source == nullptr ? spec_.sink.line : source->line;
+  }
+
+  void set(Rendering& rendering, const Option& option, const OptionValue& value) {
+    using Kind = Format::Kind;
+    auto& kind = rendering.format.kind;
+    if (value.name == "message_id") {
+      // The default is the event's key itself, and costs nothing.
+      if (value.string != option.default_value) {
+        rendering.message.message_id = compile(option, value, Template::Use::text);
+      }
+    } else if (value.name == "format") {
+      if (value.string == "cloudevents") kind = Kind::cloudevents_binary;
+      if (value.string == "debezium") kind = Kind::debezium;
+    } else if (value.name == "cloudevents_mode") {
+      if (kind == Kind::cloudevents_binary && value.string == "structured") kind = Kind::cloudevents_structured;
+    } else if (value.name == "cloudevents_type") {
+      rendering.message.cloudevents_type = compile(option, value, Template::Use::text);
+    } else if (value.name == "cloudevents_source") {
+      rendering.message.cloudevents_source = compile(option, value, Template::Use::text);
+    } else if (value.name == "debezium_fields" && value.is_set && faulty_.count(value.name) == 0) {
+      std::string fault;
+      rendering.format.debezium_fields = parse_debezium_fields(value.string, fault);
+      if (!fault.empty()) problem(line_of(value.name), value.name, fault);
+    }
+  }
+
+  // An option of another format than the one that is set is a mistake, and not one to pass over.
+  void check_format_options(const Format& format) {
+    using Kind = Format::Kind;
+    const bool cloudevents = format.is_cloudevents();
+    for (const auto& [option, of, is_used] : {std::tuple("cloudevents_mode", "cloudevents", cloudevents),
+                                              {"cloudevents_type", "cloudevents", cloudevents},
+                                              {"cloudevents_source", "cloudevents", cloudevents},
+                                              {"debezium_fields", "debezium", format.kind == Kind::debezium}}) {
+      if (is_used || source_of(option) == nullptr || faulty_.count("format") != 0) continue;
+      problem(line_of(option), option, std::string("means something only with \"format\": \"") + of + "\"");
     }
   }
 

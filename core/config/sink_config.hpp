@@ -28,8 +28,8 @@ struct SinkSettings {
 
 struct SinkConfig {
   SinkSettings settings;
-  std::vector<OptionValue> values;        // every option of the plugin's table, in its order
-  std::vector<TemplateOption> templates;  // every template option, in the table's order, for the Renderer
+  std::vector<OptionValue> values;  // every option of the plugin's table, in its order
+  Rendering rendering;              // for the Renderer
 };
 
 // The sink_type, with variables expanded: it tells which plugin, and so which table, validate() needs.

@@ -28,6 +28,8 @@ constexpr milliseconds kDrainDeadline{5000};
 constexpr milliseconds kNoLeasePause{20};
 constexpr std::size_t kPageBytesWhenSpent = 64u << 10;  // of a pipeline that holds nothing, when memory is short
 constexpr int kOnceTries = 5;
+constexpr std::size_t kKeepPayload = 16u << 10;
+constexpr seconds kTellEvery{10};
 
 // Publishers are asked to notify while fewer events a second come, and no longer above: a NOTIFY takes a lock of the
 // whole cluster at commit, and under load every poll finds something anyway.
@@ -52,7 +54,7 @@ Pipeline::Pipeline(Parts parts)
       memory_held_(memory_),
       offset_id_(parts.owned.offset_id),
       once_(parts.once),
-      renderer_(config_.templates),
+      renderer_(config_.rendering),
       batcher_(static_cast<std::size_t>(config_.settings.batch_size)),
       ledger_(parts.owned.position, parts.owned.sink_position),
       read_to_(parts.owned.position),
@@ -154,6 +156,7 @@ void Pipeline::deliver(const std::stop_token& stop) {
   }
   if (stop.stop_requested()) crash_point("during_shutdown");
   commit();
+  tell_dropped();
   sink_.reset();
 }
 
@@ -288,6 +291,11 @@ void Pipeline::publish() {
       reject(token, *failure);
       continue;
     }
+    if (out.dropped) {
+      ledger_.stored(token, 0);  // nowhere, as its route says
+      ++dropped_;
+      continue;
+    }
     fields += out.fields.size();
     headers += out.headers.size();
     messages_.emplace_back().token = token;
@@ -300,8 +308,8 @@ void Pipeline::publish() {
   for (std::size_t i = 0; i < messages_.size(); ++i) {
     auto& m = messages_[i];
     const auto& e = ledger_.event(m.token);
-    m.key = str(e.key);
-    m.payload = str(e.payload);
+    m.key = str(rendered_[i].key.empty() ? e.key : rendered_[i].key);
+    m.payload = str(rendered_[i].payload.empty() ? e.payload : rendered_[i].payload);
     m.outbox = str(e.outbox);
     m.stream_table = str(e.stream_table);
     m.op = str(e.op);
@@ -329,6 +337,10 @@ void Pipeline::publish() {
     throw;
   }
   crash_point("mid_publish");
+  // Bodies that were made for this batch: what is large is not kept for the next one.
+  for (std::size_t i = 0; i < messages_.size(); ++i) {
+    if (rendered_[i].payload.capacity() > kKeepPayload) std::string().swap(rendered_[i].payload);
+  }
   sink_full_ = accepted < messages_.size();
   if (accepted > 0) first_unsent_ = std::max(first_unsent_, messages_[accepted - 1].token + 1);
   const auto first_left =
@@ -406,12 +418,21 @@ void Pipeline::duplicate(std::uint64_t token) {
   ++shared_keys_;
   const auto now = Clock::now();
   if (now < tell_shared_keys_at_) return;
-  tell_shared_keys_at_ = now + seconds(10);
+  tell_shared_keys_at_ = now + kTellEvery;
   const auto& event = ledger_.event(token);
   spdlog::warn(
-      "pipeline '{}': the sink already had the key {} of event {}, which was never sent before: two events share one "
-      "key, and only the first is delivered ({} such events so far)",
-      name_, event.key, event.id, shared_keys_);
+      "pipeline '{}': the sink already had the message id of event {} (key {}), which was never sent before, and did "
+      "not "
+      "store it: two events share one key, or another pipeline sends the same events there ({} such events so far). In "
+      "the latter case give one of them ids of its own: \"message_id\": \"{{dedup_key}}/{}\"",
+      name_, event.id, event.key, shared_keys_, name_);
+}
+
+void Pipeline::tell_dropped() {
+  if (dropped_ == dropped_told_) return;
+  dropped_told_ = dropped_;
+  tell_dropped_at_ = Clock::now() + kTellEvery;
+  spdlog::info("pipeline '{}': {} events were dropped by routes so far", name_, dropped_);
 }
 
 // What the sink could not take for now goes out again, before anything else, once all that was sent has its result:
@@ -461,6 +482,7 @@ void Pipeline::stand_at(std::uint64_t sink_position) {
 
 void Pipeline::commit() {
   commit_at_ = Clock::now() + kCommitEvery;
+  if (Clock::now() >= tell_dropped_at_) tell_dropped();
   const auto progress = ledger_.acknowledge();
   if (!progress) return;
   memory_held_.set(ledger_.bytes());

@@ -75,6 +75,7 @@ class Pipeline {
   void stand_at(std::uint64_t sink_position);
   void reject(std::uint64_t token, const std::string& error);
   void duplicate(std::uint64_t token);
+  void tell_dropped();
   void send_again(const std::stop_token& stop);
   void requeue_everything();
   void commit();
@@ -131,6 +132,9 @@ class Pipeline {
   Clock::time_point commit_at_{};
   std::string noted_state_, noted_error_;
 
+  std::uint64_t dropped_ = 0;  // by routes
+  std::uint64_t dropped_told_ = 0;
+  Clock::time_point tell_dropped_at_{};
   std::uint64_t shared_keys_ = 0;  // duplicates among events that were never sent before
   Clock::time_point tell_shared_keys_at_{};
 

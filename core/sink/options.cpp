@@ -203,6 +203,22 @@ const OptionTable& core_options() {
           "What becomes of a message that can never be stored: `dead_letter` sets it aside and goes on, `stop` stops "
           "the pipeline",
           0, 0, {"dead_letter", "stop"}),
+      row("message_id", TIDE_TYPE_STRING, TIDE_OPTION_TEMPLATE, "{dedup_key}",
+          "The message's identity, by which the sink drops a repeat. A second pipeline into one stream needs ids of "
+          "its "
+          "own: `{dedup_key}/audit`"),
+      row("format", TIDE_TYPE_STRING, 0, "raw",
+          "The message's form: the payload as it is (`raw`), `cloudevents` or `debezium`", 0, 0,
+          {"raw", "cloudevents", "debezium"}),
+      row("cloudevents_mode", TIDE_TYPE_STRING, 0, "binary",
+          "Where a CloudEvent's attributes stand: in headers (`binary`) or around the payload (`structured`)", 0, 0,
+          {"binary", "structured"}),
+      row("cloudevents_type", TIDE_TYPE_STRING, TIDE_OPTION_TEMPLATE, "{stream_table}.{op}", "A CloudEvent's `type`"),
+      row("cloudevents_source", TIDE_TYPE_STRING, TIDE_OPTION_TEMPLATE, "/tide/{outbox}", "A CloudEvent's `source`"),
+      row("debezium_fields", TIDE_TYPE_STRING, 0, std::nullopt,
+          "Columns that go along, as Debezium's `table.fields.additional.placement`: `type:header:eventType`"),
+      row("routes", TIDE_TYPE_JSON, 0, std::nullopt,
+          "Where events go by their content: a list of rules, the first that matches takes the event"),
       row("retry.initial_ms", TIDE_TYPE_INT, 0, "100", "First wait before a retry, in milliseconds", 1, 3600000),
       row("retry.max_ms", TIDE_TYPE_INT, 0, "30000", "Longest wait between retries, in milliseconds", 1, 3600000),
   });
@@ -210,7 +226,7 @@ const OptionTable& core_options() {
 }
 
 OptionValue default_value(const Option& option) {
-  OptionValue value{option.name, option.type, option.default_value.has_value(), "", 0};
+  OptionValue value{option.name, option.type, option.default_value.has_value(), "", 0, {}};
   if (!value.is_set) return value;
   switch (option.type) {
     case TIDE_TYPE_INT:

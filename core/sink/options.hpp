@@ -41,6 +41,7 @@ struct OptionValue {
   bool is_set = false;
   std::string string;
   std::int64_t integer = 0;
+  std::vector<std::string> alternatives = {};
 };
 
 class OptionTable {

@@ -1,6 +1,7 @@
 #include "sink/sink.hpp"
 
 #include <algorithm>
+#include <deque>
 
 #include "base/log.hpp"
 
@@ -36,8 +37,11 @@ Sink::Sink(std::shared_ptr<const Plugin> plugin, const std::string& pipeline, co
 
   std::vector<tide_value> views;
   views.reserve(values.size());
+  std::deque<std::vector<tide_str>> alternatives;
   for (const auto& v : values) {
-    views.push_back({str(v.name), v.type, v.is_set ? 1u : 0u, str(v.string), v.integer});
+    auto& others = alternatives.emplace_back();
+    for (const auto& text : v.alternatives) others.push_back(str(text));
+    views.push_back({str(v.name), v.type, v.is_set ? 1u : 0u, str(v.string), v.integer, others.data(), others.size()});
   }
   tide_config config{};
   config.struct_size = sizeof config;

@@ -6,6 +6,23 @@ namespace tide {
 
 namespace ondemand = simdjson::ondemand;
 
+namespace {
+
+JsonFields::Found found(ondemand::json_type type) {
+  switch (type) {
+    case ondemand::json_type::boolean:
+      return JsonFields::Found::boolean;
+    case ondemand::json_type::number:
+      return JsonFields::Found::number;
+    case ondemand::json_type::string:
+      return JsonFields::Found::string;
+    default:
+      return JsonFields::Found::nested;
+  }
+}
+
+}  // namespace
+
 struct JsonFields::Parser {
   enum class State { unread, ready, malformed };
 
@@ -79,9 +96,8 @@ JsonFields::Found JsonFields::find(const std::vector<std::string>& path, std::st
       if (field.get_object().get(object)) return Found::malformed;
       continue;
     }
-    if (type == ondemand::json_type::null) return Found::missing;
-    if (type == ondemand::json_type::object || type == ondemand::json_type::array) return Found::nested;
-    return parser_->print(field, type, value) ? Found::value : Found::malformed;
+    if (type == ondemand::json_type::null) return Found::null;
+    return parser_->print(field, type, value) ? found(type) : Found::malformed;
   }
 }
 

@@ -12,7 +12,7 @@ namespace tide {
 
 class JsonFields {
  public:
-  enum class Found { value, missing, nested, malformed };
+  enum class Found { missing, null, boolean, number, string, nested, malformed };
 
   JsonFields();
   ~JsonFields();

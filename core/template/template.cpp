@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
+#include <utility>
 
 #include "base/value.hpp"
 
@@ -12,21 +12,22 @@ namespace tide {
 namespace {
 
 constexpr std::string_view kKnown =
-    "{stream_table}, {op}, {outbox_id}, {outbox}, {dedup_key}, {header.NAME}, {payload.FIELD}";
+    "{stream_table}, {op}, {outbox_id}, {outbox}, {dedup_key}, {header.NAME}, {payload.FIELD}, {pipeline}";
 
-constexpr std::string_view kHeader = "header.";
-constexpr std::string_view kPayload = "payload.";
+// What a value may not bring into a subject: wildcards, white space, control characters; and dots, but for some.
+constexpr auto kUnsafe = [] {
+  std::array<bool, 256> unsafe{};
+  for (std::size_t c = 0; c <= ' '; ++c) unsafe[c] = true;
+  for (const char c : {'*', '>', '.', '\x7f'}) unsafe[static_cast<unsigned char>(c)] = true;
+  return unsafe;
+}();
 
-void append_safe(std::string& out, std::string_view value) {
-  const std::size_t begin = out.size();
-  out += value;
-  std::replace_if(
-      out.begin() + static_cast<std::ptrdiff_t>(begin), out.end(),
-      [](char c) {
-        const auto byte = static_cast<unsigned char>(c);
-        return byte <= ' ' || byte == 0x7f || c == '*' || c == '>';
-      },
-      '_');
+bool is_unsafe(char c) {
+  return kUnsafe[static_cast<unsigned char>(c)];
+}
+
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < ' ' || c == '\x7f';
 }
 
 std::size_t column_of(std::string_view text, std::size_t at) {
@@ -39,19 +40,13 @@ std::string at_column(std::size_t column) {
   return " at column " + std::to_string(column);
 }
 
-std::string json_key(std::string_view name) {
-  std::string quoted;
-  append_json_string(quoted, name);
-  return quoted.substr(1, quoted.size() - 2);
-}
-
 }  // namespace
 
-Template::Template(std::string_view text) {
+Template::Template(std::string_view text, Use use, std::string_view pipeline) : use_(use) {
   if (text.empty()) throw TemplateError("the template is empty", 1);
   std::string literal;
   const auto end_literal = [&] {
-    if (!literal.empty()) parts_.push_back({Source::literal, std::move(literal), {}, {}});
+    if (!literal.empty()) parts_.emplace_back().text = std::move(literal);
     literal.clear();
   };
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -68,9 +63,9 @@ Template::Template(std::string_view text) {
         throw TemplateError("the '{'" + at_column(column) + " is never closed; write '{{' for a literal brace", column);
       }
       end_literal();
-      parts_.push_back(variable(text.substr(i + 1, close - i - 1), column));
+      parts_.push_back(variable(text.substr(i + 1, close - i - 1), column, pipeline));
       i = close;
-    } else if (c == TIDE_UNKNOWN) {
+    } else if (is_control(c)) {
       throw TemplateError("the control character" + at_column(column) + " is not allowed", column);
     } else {
       literal += c;
@@ -79,89 +74,67 @@ Template::Template(std::string_view text) {
   end_literal();
 }
 
-Template::Part Template::variable(std::string_view inner, std::size_t column) {
+Template::Part Template::variable(std::string_view inner, std::size_t column, std::string_view pipeline) const {
   const std::size_t bar = inner.find('|');
-  const std::string_view name = inner.substr(0, bar);
+  std::string_view name = inner.substr(0, bar);
   Part part;
+  if (bar != std::string_view::npos) append(part.fallback.emplace(), inner.substr(bar + 1), Dots::as_is);
+  if (name == "pipeline") {
+    append(part.text, pipeline, Dots::tokens);
+    return part;
+  }
+  if (name.ends_with('>')) {
+    part.several_tokens = true;
+    name.remove_suffix(1);
+  }
   part.text = name;
-  if (bar != std::string_view::npos) append_safe(part.fallback.emplace(), inner.substr(bar + 1));
+  part.field = EventField::parse(name);
+  if (!part.field) {
+    throw TemplateError("unknown variable {" + printable(name) + "}" + at_column(column) + "; known are " +
+                            std::string(kKnown) + "; write '{{' for a literal brace",
+                        column);
+  }
+  using Source = EventField::Source;
+  const auto source = part.field->source();
+  const bool is_name = source == Source::stream_table || source == Source::outbox;
+  part.dots = part.several_tokens || is_name ? Dots::tokens : Dots::one_token;
+  return part;
+}
 
-  static constexpr std::array<std::pair<std::string_view, Source>, 5> kPlain = {{{"stream_table", Source::stream_table},
-                                                                                 {"op", Source::op},
-                                                                                 {"outbox_id", Source::outbox_id},
-                                                                                 {"outbox", Source::outbox},
-                                                                                 {"dedup_key", Source::dedup_key}}};
-  const auto* plain =
-      std::find_if(kPlain.begin(), kPlain.end(), [&](const auto& entry) { return entry.first == name; });
-  if (plain != kPlain.end()) {
-    part.source = plain->second;
-    return part;
+void Template::append(std::string& out, std::string_view value, Dots dots) const {
+  if (use_ == Use::text) {
+    out += value;
+    return;
   }
-  // A header's name may hold dots; a payload's path is split at them.
-  if (name.starts_with(kHeader) && name.size() > kHeader.size()) {
-    part.source = Source::header;
-    part.path.push_back(json_key(name.substr(kHeader.size())));
-    return part;
+  const std::size_t begin = out.size();
+  out += value;
+  if (std::none_of(value.begin(), value.end(), is_unsafe)) return;
+  for (std::size_t i = begin; i < out.size(); ++i) {
+    const bool empty_token = i == begin || i + 1 == out.size() || out[i - 1] == '.';
+    const bool wrong_dot = dots == Dots::one_token || (dots == Dots::tokens && empty_token);
+    if (is_unsafe(out[i]) && (out[i] != '.' || wrong_dot)) out[i] = '_';
   }
-  if (name.starts_with(kPayload)) {
-    part.source = Source::payload;
-    std::string_view rest = name.substr(kPayload.size());
-    for (std::size_t dot = 0; dot != std::string_view::npos;) {
-      dot = rest.find('.');
-      part.path.push_back(json_key(rest.substr(0, dot)));
-      if (dot != std::string_view::npos) rest.remove_prefix(dot + 1);
-    }
-    const bool whole = std::none_of(part.path.begin(), part.path.end(), [](const auto& key) { return key.empty(); });
-    if (whole) return part;
-  }
-  throw TemplateError("unknown variable {" + printable(name) + "}" + at_column(column) + "; known are " +
-                          std::string(kKnown) + "; write '{{' for a literal brace",
-                      column);
 }
 
 std::optional<std::string> Template::render(const Event& event, EventJson& json, std::string& out) const {
+  using Found = JsonFields::Found;
   out.clear();
-  std::array<char, 24> digits{};
   for (const auto& part : parts_) {
-    std::string_view value;
-    auto found = JsonFields::Found::value;
-    switch (part.source) {
-      case Source::literal:
-        out += part.text;
-        continue;
-      case Source::stream_table:
-        value = event.stream_table;
-        break;
-      case Source::op:
-        value = event.op;
-        break;
-      case Source::outbox_id: {
-        const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), event.id).ptr;
-        value = std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data()));
-        break;
-      }
-      case Source::outbox:
-        value = event.outbox;
-        break;
-      case Source::dedup_key:
-        value = event.key;
-        break;
-      case Source::header:
-        found = json.headers.find(part.path, value);
-        break;
-      case Source::payload:
-        found = json.payload.find(part.path, value);
-        break;
+    if (!part.field) {
+      out += part.text;
+      continue;
     }
-    if (found == JsonFields::Found::value && value.empty()) found = JsonFields::Found::missing;
-    if (found == JsonFields::Found::value) {
-      append_safe(out, value);
-    } else if (found == JsonFields::Found::missing && part.fallback) {
+    std::string_view value;
+    auto found = part.field->find(event, json, value);
+    if (found == Found::null || (found == Found::string && value.empty())) found = Found::missing;
+    if (found == Found::string || found == Found::number || found == Found::boolean) {
+      append(out, value, part.dots);
+    } else if (found == Found::missing && part.fallback) {
       out += *part.fallback;
-    } else if (found == JsonFields::Found::missing) {
+    } else if (found == Found::missing) {
       return "the event has no value for {" + printable(part.text) + "}; the template can give it a default: {" +
              printable(part.text) + "|unknown}";
-    } else if (found == JsonFields::Found::nested) {
+    } else if (found == Found::nested) {
       return "the event's {" + printable(part.text) + "} is an object or an array; a template needs a single value";
     } else {
       return "the event's JSON can't be read for {" + printable(part.text) + "}";
@@ -173,12 +146,12 @@ std::optional<std::string> Template::render(const Event& event, EventJson& json,
 std::string Template::shape(std::string_view outbox) const {
   std::string out;
   for (const auto& part : parts_) {
-    if (part.source == Source::literal) {
+    if (!part.field) {
       out += part.text;
-    } else if (part.source == Source::outbox && !outbox.empty()) {
-      append_safe(out, outbox);
+    } else if (part.field->source() == EventField::Source::outbox && !outbox.empty()) {
+      append(out, outbox, part.dots);
     } else {
-      out += TIDE_UNKNOWN;
+      out += part.several_tokens ? TIDE_UNKNOWN_TOKENS : TIDE_UNKNOWN;
     }
   }
   return out;

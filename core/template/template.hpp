@@ -1,8 +1,7 @@
 // A text with {variables}, compiled once and rendered for each event. Immutable once made; any thread.
 //
-// Variables: {stream_table} {op} {outbox_id} {outbox} {dedup_key} {header.NAME} {payload.a.b}, each with an optional
-// default: {payload.region|unknown}. {{ and }} are literal braces. In values, and in defaults, each '*', '>', white
-// space and control character becomes '_', so that no event can widen or break a subject.
+// Variables: {pipeline} and every EventField, each with an optional default: {payload.region|unknown}. {{ and }} are
+// literal braces.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +12,7 @@
 
 #include "base/error.hpp"
 #include "base/event.hpp"
-#include "template/json_fields.hpp"
+#include "template/event_field.hpp"
 
 namespace tide {
 
@@ -27,35 +26,44 @@ class TemplateError : public Error {
   std::size_t column_;
 };
 
-// The JSON of the event at hand. One thread at a time.
-struct EventJson {
-  JsonFields headers;
-  JsonFields payload;
-};
-
 class Template {
  public:
-  explicit Template(std::string_view text);  // throws TemplateError
+  // What the rendered text is for.
+  enum class Use {
+    // A name with tokens between dots, such as a subject. No event can widen, break or lengthen it: in values each '*',
+    // '>', white space, control character and '.' becomes '_'. {stream_table}, {outbox} and {pipeline}, which are names
+    // that an administrator gave, keep their dots, and so does a value that the template lets have several tokens,
+    // {payload.topic>}; of these only a dot that would make an empty token becomes '_'.
+    subject,
+    text,  // values as they are
+  };
+
+  // Throws TemplateError.
+  explicit Template(std::string_view text, Use use = Use::subject, std::string_view pipeline = {});
 
   // Replaces out by the rendered text. json must have been reset to the event's. Returns why the event can't be
   // rendered: a variable without a default is missing, null or empty (no sink can route by an empty name), or an object
   // or array. An empty default is the author's word and stays empty.
   [[nodiscard]] std::optional<std::string> render(const Event& event, EventJson& json, std::string& out) const;
 
-  // The text before any event is seen: {outbox} is known, each other variable is TIDE_UNKNOWN.
+  // The text before any event is seen: {outbox} is known, each other variable is TIDE_UNKNOWN, or TIDE_UNKNOWN_TOKENS
+  // where the template lets it have several tokens.
   [[nodiscard]] std::string shape(std::string_view outbox) const;
 
  private:
-  enum class Source { literal, stream_table, op, outbox_id, outbox, dedup_key, header, payload };
+  enum class Dots { one_token, tokens, as_is };
   struct Part {
-    Source source = Source::literal;
-    std::string text;                     // a literal; else the variable's name, for messages
-    std::vector<std::string> path;        // of a header or payload field, for JsonFields
+    std::string text;                 // a literal; else the variable's name, for messages
+    std::optional<EventField> field;  // none: a literal
+    Dots dots = Dots::as_is;
+    bool several_tokens = false;          // by the template's word
     std::optional<std::string> fallback;  // the default
   };
 
-  static Part variable(std::string_view inner, std::size_t column);
+  [[nodiscard]] Part variable(std::string_view inner, std::size_t column, std::string_view pipeline) const;
+  void append(std::string& out, std::string_view value, Dots dots) const;
 
+  Use use_;
   std::vector<Part> parts_;
 };
 

@@ -24,15 +24,11 @@ constexpr std::size_t entry_overhead = 64;
 // A replica that serves the consumer may be behind the leader by a moment.
 constexpr milliseconds replica_lag{500};
 
-// Everything that the pipeline can publish to, as far as the template's fixed tokens tell: a variable's value may have
-// dots, so what follows them is open. Empty where the stream could not take that as a filter.
-std::string reading_filter(std::string_view publish_filter, const Stream& stream) {
-  std::string filter(publish_filter);
-  if (const auto wildcard = filter.find('*'); wildcard != std::string::npos) {
-    if (wildcard == 0) return {};
-    filter = filter.substr(0, wildcard) + ">";
-  }
-  if (stream.transforms) return {};
+// Everything that the pipeline can publish to, as far as the templates' fixed tokens tell. Empty where the stream could
+// not take that as a filter.
+std::string reading_filter(const std::vector<std::string>& publish_filters, const Stream& stream) {
+  const std::string filter = common_filter(publish_filters);
+  if (filter == ">" || stream.transforms) return {};
   const bool taken = std::any_of(stream.subjects.begin(), stream.subjects.end(),
                                  [&](const std::string& subject) { return covers(subject, filter); });
   return taken ? filter : std::string();
@@ -71,10 +67,11 @@ std::string api(std::string_view verb, const std::string& stream, const std::str
 
 }  // namespace
 
-HeldKeys::HeldKeys(Host host, const Stream& stream, std::uint64_t first, std::string_view subject_filter)
+HeldKeys::HeldKeys(Host host, const Stream& stream, std::uint64_t first,
+                   const std::vector<std::string>& subject_filters)
     : host_(host),
       stream_(stream.name),
-      filter_(reading_filter(subject_filter, stream)),
+      filter_(reading_filter(subject_filters, stream)),
       first_(first),
       last_(stream.last_sequence),
       replicated_(stream.replicas > 1) {}

@@ -22,8 +22,8 @@ namespace tide::nats {
 
 class HeldKeys {
  public:
-  // Reads what the stream holds from the sequence `first` on; subject_filter is what this pipeline publishes to.
-  HeldKeys(Host host, const Stream& stream, std::uint64_t first, std::string_view subject_filter);
+  // Reads what the stream holds from the sequence `first` on; subject_filters are what this pipeline publishes to.
+  HeldKeys(Host host, const Stream& stream, std::uint64_t first, const std::vector<std::string>& subject_filters);
 
   // Starts reading; at the first call only.
   void read(Connection& connection);

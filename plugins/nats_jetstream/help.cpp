@@ -18,7 +18,7 @@ std::string suggested_name(std::string_view subject_filter) {
 // events.> for events.*.insert: a stream for the whole family. A filter without a fixed first token stays as it is,
 // because a stream on ">" would swallow everything.
 std::string suggested_subjects(std::string_view subject_filter) {
-  const auto wildcard = subject_filter.find('*');
+  const auto wildcard = subject_filter.find_first_of("*>");
   if (wildcard == std::string_view::npos || wildcard == 0) return std::string(subject_filter);
   return std::string(subject_filter.substr(0, wildcard)) + ">";
 }

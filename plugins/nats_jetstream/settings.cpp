@@ -81,8 +81,7 @@ Authentication authentication_of(const Config& config, const std::vector<ServerU
 }  // namespace
 
 Settings::Settings(const Config& config)
-    : subject_filter(filter_of(config.text("subject"))),
-      stream(config.text("stream")),
+    : stream(config.text("stream")),
       tls_ca_cert(config.text("tls_ca_cert")),
       exclusive(config.flag("exclusive")),
       client_name("tide-relay/" + std::string(config.pipeline())) {
@@ -99,12 +98,14 @@ Settings::Settings(const Config& config)
   if (stream.find_first_of(" \t\r\n.*>/\\") != std::string::npos)
     throw Error::fatal("stream '" + stream + "' is not a stream's name: it has no white space and none of . * > / \\");
   // '*' stands for variables here, so a literal wildcard in the template hides among them: look at the template itself.
-  const auto subject = config.text("subject");
-  std::string shape(subject);
-  for (char& c : shape)
-    if (c == TIDE_UNKNOWN) c = 'x';
-  if (!is_publishable(shape))
-    throw Error::fatal("subject is not valid: no empty token, white space or wildcard may stand in '" + shape + "'");
+  for (const auto subject : config.texts("subject")) {
+    std::string shape(subject);
+    for (char& c : shape)
+      if (c == TIDE_UNKNOWN || c == TIDE_UNKNOWN_TOKENS) c = 'x';
+    if (!is_publishable(shape))
+      throw Error::fatal("subject is not valid: no empty token, white space or wildcard may stand in '" + shape + "'");
+    subject_filters.push_back(filter_of(subject));
+  }
 }
 
 std::string Settings::server_list() const {

@@ -50,9 +50,9 @@ struct Settings {
   // Throws a fatal Error that names the option. No secret is in it.
   explicit Settings(const Config& config);
 
-  std::vector<std::string> servers;  // "nats://host:port", without user info
-  std::string subject_filter;        // what the subject template can become
-  std::string stream;                // empty: found by subject
+  std::vector<std::string> servers;          // "nats://host:port", without user info
+  std::vector<std::string> subject_filters;  // what the subject can become, by each of the templates that it can have
+  std::string stream;                        // empty: found by subject
   Authentication authentication;
   bool tls = false;
   std::string tls_ca_cert;

@@ -7,6 +7,7 @@
 
 #include "help.hpp"
 #include "stream.hpp"
+#include "subject.hpp"
 
 namespace tide::nats {
 namespace {
@@ -36,6 +37,12 @@ std::string describe(const std::vector<Stream>& streams) {
   return text.empty() ? "unknown" : text;
 }
 
+std::string joined(const std::vector<std::string>& filters) {
+  std::string text;
+  for (const auto& filter : filters) text += (text.empty() ? "" : ", ") + filter;
+  return text;
+}
+
 }  // namespace
 
 JetStreamSink::JetStreamSink(Host host, const Config& config)
@@ -45,16 +52,23 @@ JetStreamSink::JetStreamSink(Host host, const Settings& settings, std::uint64_t 
     : host_(host),
       connection_(settings, deadline),
       stream_(settings.stream),
-      subject_filter_(settings.subject_filter),
+      subject_filters_(settings.subject_filters),
       maker_(settings.stream, settings.exclusive) {
   const auto streams = find_streams(connection_, settings, host, deadline);
   know_stream(streams, settings, position);
-  host.info("connected to " + connection_.server() + ", subject " + subject_filter_ + ", stream " + describe(streams) +
-            (settings.exclusive ? ", exclusive" : ""));
+  host.info("connected to " + connection_.server() + ", subject " + joined(subject_filters_) + ", stream " +
+            describe(streams) + (settings.exclusive ? ", exclusive" : ""));
 }
 
 JetStreamSink::~JetStreamSink() {
   if (held_) held_->tell();
+}
+
+// Of the filters, the one that takes the subject.
+const std::string& JetStreamSink::filter_taking(std::string_view subject) const {
+  const auto found = std::find_if(subject_filters_.begin(), subject_filters_.end(),
+                                  [&](const std::string& filter) { return covers(filter, subject); });
+  return found == subject_filters_.end() ? subject_filters_.front() : *found;
 }
 
 void JetStreamSink::know_stream(const std::vector<Stream>& streams, const Settings& settings, std::uint64_t position) {
@@ -63,7 +77,7 @@ void JetStreamSink::know_stream(const std::vector<Stream>& streams, const Settin
     throw Error::fatal(streams.empty()
                            ? "exclusive needs the stream's last sequence: allow publishing to $JS.API.STREAM.NAMES and "
                              "$JS.API.STREAM.INFO.*"
-                           : "exclusive needs one stream, but the subject " + subject_filter_ + " reaches " +
+                           : "exclusive needs one stream, but the subject " + joined(subject_filters_) + " reaches " +
                                  describe(streams) + ": set `stream`, or narrow `subject`");
   if (streams.size() != 1) return;
   const Stream& stream = streams.front();
@@ -81,7 +95,7 @@ void JetStreamSink::know_stream(const std::vector<Stream>& streams, const Settin
   if (position == 0 || position > end)
     standing_ = end;
   else if (position < end && stream.keeps_messages)
-    held_.emplace(host_, stream, position, subject_filter_);
+    held_.emplace(host_, stream, position, subject_filters_);
 }
 
 std::size_t JetStreamSink::publish(const Batch& batch) {
@@ -273,7 +287,7 @@ void JetStreamSink::settle_no_responders(Results& results) {
     const InFlight::Entry& entry = *in_flight_.answer(in_flight_.oldest_number());
     results.retry(entry.token,
                   "No responders: no stream takes the subject " + entry.subject + " now. " +
-                      help::create_stream(stream_, subject_filter_),
+                      help::create_stream(stream_, filter_taking(entry.subject)),
                   NATS_NO_RESPONDERS);
   }
 }

@@ -46,6 +46,7 @@ class JetStreamSink {
 
   void know_stream(const std::vector<Stream>& streams, const Settings& settings, std::uint64_t position);
 
+  const std::string& filter_taking(std::string_view subject) const;
   bool full() const;
   bool blocked() const;  // by a question to JetStream that comes before any publish
   void accept(const tide_message& event, std::size_t max_payload, Clock::time_point now);
@@ -71,8 +72,8 @@ class JetStreamSink {
 
   Host host_;
   Connection connection_;
-  std::string stream_;          // the `stream` option, or what its place takes; may be empty
-  std::string subject_filter_;  // for advice
+  std::string stream_;  // the `stream` option, or what its place takes; may be empty
+  std::vector<std::string> subject_filters_;
   MessageMaker maker_;
   AckReader acks_;
   InFlight in_flight_;

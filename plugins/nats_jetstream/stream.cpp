@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include "help.hpp"
 #include "json.hpp"
@@ -43,8 +44,8 @@ class Api {
   Api(Connection& connection, const Settings& settings, Clock::time_point deadline)
       : connection_(connection), settings_(settings), deadline_(deadline) {}
 
-  std::vector<std::string> names_on_subject() {
-    const auto answer = call("$JS.API.STREAM.NAMES", "{\"subject\":" + json_string(settings_.subject_filter) + "}");
+  std::vector<std::string> names_on_subject(const std::string& filter) {
+    const auto answer = call("$JS.API.STREAM.NAMES", "{\"subject\":" + json_string(filter) + "}");
     std::vector<std::string> names;
     simdjson::dom::array streams;
     if (answer["streams"].get(streams) != simdjson::SUCCESS) return names;
@@ -94,8 +95,9 @@ class Api {
                              std::string(get_or(error, "description", std::string_view("no description"))) + " (" +
                              std::to_string(code) + "). ";
     if (code == stream_not_found)
-      throw Error::fatal("Stream not found: " + said + help::create_stream(settings_.stream, settings_.subject_filter),
-                         code);
+      throw Error::fatal(
+          "Stream not found: " + said + help::create_stream(settings_.stream, common_filter(settings_.subject_filters)),
+          code);
     if (code == not_enabled || code == not_enabled_for_account)
       throw Error::fatal("No responders: " + said + std::string(help::jetstream), code);
     if (status >= 500) throw Error::retry(said, code);
@@ -108,7 +110,8 @@ class Api {
   simdjson::dom::parser parser_;
 };
 
-void require_usable(const Stream& stream, const std::string& filter) {
+// filters: what it must take.
+void require_usable(const Stream& stream, const std::vector<std::string>& filters) {
   const auto refuse = [&](const std::string& why, const std::string& what_to_do) {
     throw Error::fatal("stream " + stream.name + " " + why + ". " + what_to_do);
   };
@@ -116,11 +119,13 @@ void require_usable(const Stream& stream, const std::string& filter) {
   if (stream.sealed) refuse("is sealed: it takes no publishes", "Use another stream.");
   if (stream.no_ack)
     refuse("does not acknowledge publishes (no_ack), so delivery can't be confirmed", "Create it without no_ack.");
-  const bool reachable = std::any_of(stream.subjects.begin(), stream.subjects.end(),
-                                     [&](const std::string& subject) { return overlaps(subject, filter); });
-  if (!reachable)
-    refuse("does not take the subject " + filter + ": its subjects are " + joined(stream.subjects),
-           "Add the subject to the stream, or correct `subject` or `stream`.");
+  for (const auto& filter : filters) {
+    const bool reachable = std::any_of(stream.subjects.begin(), stream.subjects.end(),
+                                       [&](const std::string& subject) { return overlaps(subject, filter); });
+    if (!reachable)
+      refuse("does not take the subject " + filter + ": its subjects are " + joined(stream.subjects),
+             "Add the subject to the stream, or correct `subject`, `routes` or `stream`.");
+  }
 }
 
 }  // namespace
@@ -146,11 +151,17 @@ std::vector<Stream> find_streams(Connection& connection, const Settings& setting
   Api api(connection, settings, deadline);
   std::vector<Stream> streams;
   try {
-    const auto names = settings.stream.empty() ? api.names_on_subject() : std::vector<std::string>{settings.stream};
-    if (names.empty())
-      throw Error::fatal("Stream not found: no JetStream stream takes the subject " + settings.subject_filter + ". " +
-                             help::create_stream(settings.stream, settings.subject_filter),
-                         stream_not_found);
+    std::set<std::string> names;
+    if (!settings.stream.empty()) names.insert(settings.stream);
+    for (const auto& filter : settings.subject_filters) {
+      if (!settings.stream.empty()) break;
+      const auto found = api.names_on_subject(filter);
+      if (found.empty())
+        throw Error::fatal("Stream not found: no JetStream stream takes the subject " + filter + ". " +
+                               help::create_stream(settings.stream, filter),
+                           stream_not_found);
+      names.insert(found.begin(), found.end());
+    }
     for (const auto& name : names) streams.push_back(api.info(name));
   } catch (const Error& error) {
     // A user that may publish events and nothing else is a good idea: its first publish will tell what the API can't.
@@ -160,7 +171,8 @@ std::vector<Stream> find_streams(Connection& connection, const Settings& setting
               "): allow publishing to $JS.API.STREAM.NAMES and $JS.API.STREAM.INFO.* for that");
     return {};
   }
-  for (const auto& stream : streams) require_usable(stream, settings.subject_filter);
+  for (const auto& stream : streams)
+    require_usable(stream, settings.stream.empty() ? std::vector<std::string>{} : settings.subject_filters);
   return streams;
 }
 

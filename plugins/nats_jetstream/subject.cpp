@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "subject.hpp"
 
+#include <algorithm>
+
 #include "tide/sink.h"
 
 namespace tide::nats {
@@ -30,10 +32,28 @@ std::string filter_of(std::string_view subject_template) {
   std::string filter;
   for (std::string_view rest = subject_template; !rest.empty();) {
     const auto token = next_token(rest);
+    if (token.find(TIDE_UNKNOWN_TOKENS) != std::string_view::npos) return filter + '>';
     filter += token.find(TIDE_UNKNOWN) == std::string_view::npos ? token : "*";
     if (!rest.empty()) filter += '.';
   }
   return filter;
+}
+
+// A variable's value may have dots after all, where it is a name: what follows the first one is open.
+std::string common_filter(const std::vector<std::string>& filters) {
+  const std::string& first = filters.front();
+  const bool same = std::all_of(filters.begin(), filters.end(), [&](const auto& filter) { return filter == first; });
+  if (same && first.find_first_of("*>") == std::string::npos) return first;
+  std::string common;
+  for (std::size_t begin = 0, dot = first.find('.'); dot != std::string::npos;
+       begin = dot + 1, dot = first.find('.', begin)) {
+    const std::string_view tokens = std::string_view(first).substr(0, dot + 1);
+    const bool fixed = tokens.find('*') == std::string_view::npos;
+    if (!fixed || !std::all_of(filters.begin(), filters.end(), [&](const auto& f) { return f.starts_with(tokens); }))
+      break;
+    common = tokens;
+  }
+  return common + '>';
 }
 
 bool overlaps(std::string_view filter_a, std::string_view filter_b) {

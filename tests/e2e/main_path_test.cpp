@@ -158,12 +158,13 @@ TEST_F(Running, AMessageThatCanNeverBeStoredGoesAloneToTheDeadLetters) {
   set_up_pipeline(R"(, "subject": "x.{op}")");  // the last of two equal keys counts in jsonb
   js().create_stream("X", {"x.>"});
   publish(3);
-  sql(R"(SELECT tide.outbox_publish('orders', '{}', 'bad', '.', '{"h": "v"}'))");
+  sql(R"(SELECT tide.outbox_publish('orders', '{}', 'bad', 'insert', '{"Nats-Rollup": "all"}'))");
   publish(3, "after");
   const auto done = relay("run", {"--once"});
   EXPECT_EQ(done.exit_code, 0) << done.err;
   EXPECT_EQ(js().info("X").messages, 6u);
-  EXPECT_EQ(sql("SELECT dedup_key, op, headers, subject FROM tide.dead_letters"), "bad|.|{\"h\": \"v\"}|x..");
+  EXPECT_EQ(sql("SELECT dedup_key, op, headers, subject FROM tide.dead_letters"),
+            "bad|insert|{\"Nats-Rollup\": \"all\"}|x.insert");
   js().delete_stream("X");
 }
 

@@ -37,7 +37,7 @@ class Servers : public TwoServers {
   }
   void set_pipeline(const std::string& more_options = {}) const {
     sql("SELECT tide.relay_set_outbox('p', 'orders', 'g', '{\"sink_type\": \"nats\", \"url\": \"" + nats_->url() +
-        "\", \"subject\": \"" + stream_ + ".{op}\"" + more_options + "}')");
+        "\", \"subject\": \"" + stream_ + ".{op}\"" + options_ + more_options + "}')");
   }
   void publish(int count, const std::string& prefix = "k") const {
     sql("SELECT count(tide.outbox_publish('orders', jsonb_build_object('n', n), '" + prefix +
@@ -51,6 +51,7 @@ class Servers : public TwoServers {
   }
 
   std::string stream_;
+  std::string options_;  // of every pipeline that set_pipeline() sets
   Environment env_;
 };
 

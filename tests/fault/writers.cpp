@@ -57,7 +57,8 @@ BEGIN
     IF how = 'insert' THEN
       INSERT INTO tide.outbox_messages (outbox, payload) VALUES ('orders', event);
     ELSE
-      PERFORM tide.outbox_publish('orders', event, k || '-' || nonce, CASE how WHEN 'unsendable' THEN '.' ELSE 'insert' END);
+      PERFORM tide.outbox_publish('orders', event, k || '-' || nonce, 'insert',
+        CASE how WHEN 'unsendable' THEN '{"Nats-Rollup": "all"}'::jsonb END);
     END IF;
   END LOOP;
 END

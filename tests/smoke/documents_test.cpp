@@ -90,7 +90,7 @@ TEST(Documents, NameEveryKeyOfTheConfigurationFile) {
 }
 
 TEST(Documents, ShowConfigurationsThatPassTheCheck) {
-  for (const auto* file : {"README.md", "docs/configuration.md"}) {
+  for (const auto* file : {"README.md", "docs/configuration.md", "docs/routing.md", "docs/formats.md"}) {
     const auto examples = blocks(file, "toml");
     EXPECT_FALSE(examples.empty()) << file;
     for (const auto& example : examples) {
@@ -104,7 +104,7 @@ TEST(Documents, ShowConfigurationsThatPassTheCheck) {
 
 TEST(Documents, ShowSqlThatRuns) {
   PostgresServer postgres;
-  for (const auto* file : {"README.md", "docs/nats.md"}) {
+  for (const auto* file : {"README.md", "docs/nats.md", "docs/routing.md", "docs/formats.md"}) {
     const auto url = postgres.create_database();
     const auto init = relay({"init", "--postgres-url", url});
     ASSERT_EQ(init.exit_code, 0) << init.err;

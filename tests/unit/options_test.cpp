@@ -155,11 +155,18 @@ TEST(DefaultValue, HasTheOptionsType) {
 
 TEST(CoreOptions, AreThoseOfTheSpecification) {
   const auto& core = core_options();
-  ASSERT_EQ(core.size(), 6U);
+  ASSERT_EQ(core.size(), 13U);
   EXPECT_TRUE(core.find("sink_type")->required());
   EXPECT_EQ(core.find("batch_size")->default_value, "100");
   EXPECT_EQ(core.find("start")->default_value, "earliest");
   EXPECT_EQ(core.find("on_reject")->default_value, "dead_letter");
+  EXPECT_EQ(core.find("message_id")->default_value, "{dedup_key}");
+  EXPECT_EQ(core.find("format")->default_value, "raw");
+  EXPECT_EQ(core.find("cloudevents_mode")->default_value, "binary");
+  EXPECT_EQ(core.find("cloudevents_type")->default_value, "{stream_table}.{op}");
+  EXPECT_EQ(core.find("cloudevents_source")->default_value, "/tide/{outbox}");
+  EXPECT_FALSE(core.find("debezium_fields")->default_value.has_value());
+  EXPECT_FALSE(core.find("routes")->default_value.has_value());
   EXPECT_EQ(core.find("retry.initial_ms")->default_value, "100");
   EXPECT_EQ(core.find("retry.max_ms")->default_value, "30000");
 }

@@ -5,8 +5,6 @@
 namespace tide {
 namespace {
 
-using Headers = std::vector<std::pair<std::string, std::string>>;
-
 Event event(std::string_view headers = {}, std::string_view payload = "{}") {
   Event e;
   e.id = 1;
@@ -19,13 +17,22 @@ Event event(std::string_view headers = {}, std::string_view payload = "{}") {
   return e;
 }
 
-std::vector<TemplateOption> options(const std::vector<std::optional<std::string>>& texts) {
-  std::vector<TemplateOption> result;
+Rendering options(const std::vector<std::optional<std::string>>& texts) {
+  Rendering result;
+  auto& fields = result.message.fields;
   for (const auto& text : texts) {
-    result.push_back({"option" + std::to_string(result.size()), std::nullopt});
-    if (text) result.back().text.emplace(*text);
+    fields.push_back({"option" + std::to_string(fields.size()), std::nullopt});
+    if (text) fields.back().text.emplace(*text);
   }
   return result;
+}
+
+Template text(std::string_view of) {
+  return Template(of, Template::Use::text);
+}
+
+Condition op_is(const std::string& op) {
+  return {*EventField::parse("op"), Condition::Test::any_of, {op}};
 }
 
 TEST(Renderer, FieldsComeInOptionOrderAndUnsetOnesAreEmpty) {
@@ -38,7 +45,7 @@ TEST(Renderer, FieldsComeInOptionOrderAndUnsetOnesAreEmpty) {
 }
 
 TEST(Renderer, HeadersKeepTheirTextAndOrder) {
-  Renderer renderer({});
+  Renderer renderer(Rendering{});
   RenderedMessage out;
   const auto why = renderer.render(
       event(
@@ -55,7 +62,7 @@ TEST(Renderer, HeadersKeepTheirTextAndOrder) {
 }
 
 TEST(Renderer, NoHeadersIsNoFault) {
-  Renderer renderer({});
+  Renderer renderer(Rendering{});
   RenderedMessage out;
   for (const char* headers : {"", "{}", "null", "{ }"}) {
     EXPECT_FALSE(renderer.render(event(headers), out).has_value()) << headers;
@@ -64,7 +71,7 @@ TEST(Renderer, NoHeadersIsNoFault) {
 }
 
 TEST(Renderer, HeadersThatAreNoObjectRejectTheMessage) {
-  Renderer renderer({});
+  Renderer renderer(Rendering{});
   RenderedMessage out;
   for (const char* headers : {"[1]", "1", "\"x\"", "true", "{\"a\": ", "x"}) {
     EXPECT_EQ(renderer.render(event(headers), out).value_or(""), "the event's headers are not a JSON object")
@@ -119,7 +126,7 @@ TEST(Renderer, TakesManyAndHugeHeaders) {
   std::string headers = "{";
   for (int i = 0; i < 5000; ++i) headers += "\"h" + std::to_string(i) + "\": \"v\", ";
   headers += "\"huge\": \"" + std::string(1U << 20U, 'x') + "\"}";
-  Renderer renderer({});
+  Renderer renderer(Rendering{});
   RenderedMessage out;
   ASSERT_FALSE(renderer.render(event(headers), out).has_value());
   ASSERT_EQ(out.headers.size(), 5001U);
@@ -134,6 +141,75 @@ TEST(Renderer, ASmallEventFollowsAHugeOne) {
     ASSERT_FALSE(renderer.render(event("", payload), out).has_value());
   }
   EXPECT_EQ(out.fields[0], "3");
+}
+
+TEST(Renderer, TheFirstRouteThatMatchesTakesTheEvent) {
+  auto rendering = options({"own", "b"});
+  const auto add = [&](const std::string& op, const std::string& subject) {
+    auto message = rendering.message;
+    message.fields[0].text.emplace(subject);
+    rendering.routes.push_back({op, {op_is(op)}, false, std::move(message)});
+  };
+  add("insert", "first");
+  add("insert", "second");
+  add("update", "third");
+  Renderer renderer(std::move(rendering));
+  RenderedMessage out;
+  for (const auto& [op, subject] : {std::pair("insert", "first"), {"update", "third"}, {"delete", "own"}}) {
+    Event e = event();
+    e.op = op;
+    ASSERT_FALSE(renderer.render(e, out).has_value());
+    EXPECT_EQ(out.fields, (std::vector<std::string>{subject, "b"}));
+    EXPECT_FALSE(out.dropped);
+  }
+}
+
+TEST(Renderer, ARouteNeedsAllItsConditions) {
+  auto rendering = options({"own"});
+  rendering.routes.push_back({"", {op_is("insert"), op_is("update")}, true, {}});
+  Renderer renderer(std::move(rendering));
+  RenderedMessage out;
+  ASSERT_FALSE(renderer.render(event(), out).has_value());
+  EXPECT_FALSE(out.dropped);
+}
+
+TEST(Renderer, ADroppedEventIsNotRendered) {
+  auto rendering = options({"{payload.missing}"});
+  rendering.routes.push_back({"", {op_is("insert")}, true, {}});
+  Renderer renderer(std::move(rendering));
+  RenderedMessage out;
+  ASSERT_FALSE(renderer.render(event("no JSON"), out).has_value());
+  EXPECT_TRUE(out.dropped);
+  Event e = event();
+  e.op = "update";
+  EXPECT_TRUE(renderer.render(e, out).has_value());
+  EXPECT_FALSE(out.dropped);
+}
+
+TEST(Renderer, TheMessageIdIsTheEventsKeyUnlessATemplateSaysOtherwise) {
+  auto rendering = options({"a"});
+  RenderedMessage out;
+  ASSERT_FALSE(Renderer(rendering).render(event(), out).has_value());
+  EXPECT_EQ(out.key, "");
+  rendering.message.message_id = text("{dedup_key}/a b");
+  ASSERT_FALSE(Renderer(rendering).render(event(), out).has_value());
+  EXPECT_EQ(out.key, "k/a b");
+  ASSERT_FALSE(Renderer(options({"a"})).render(event(), out).has_value());
+  EXPECT_EQ(out.key, "") << "a reused message keeps no id";
+}
+
+TEST(Renderer, AMessageIdThatNoSinkTakesRejectsTheEvent) {
+  auto rendering = options({"a"});
+  rendering.message.message_id = text("{payload.id|}");
+  Renderer renderer(rendering);
+  RenderedMessage out;
+  EXPECT_EQ(renderer.render(event(), out).value_or(""), "message_id: the event's is empty");
+  EXPECT_EQ(renderer.render(event("", "{\"id\": \"a\\n\"}"), out).value_or(""),
+            "message_id: the event's has a control character");
+  const std::string long_id = "{\"id\": \"" + std::string(1025, 'x') + "\"}";
+  EXPECT_EQ(renderer.render(event("", long_id), out).value_or(""),
+            "message_id: the event's has 1025 bytes, and may have 1024");
+  EXPECT_EQ(renderer.render(event("", "{\"id\": {}}"), out).value_or("").find("message_id: "), 0U);
 }
 
 }  // namespace

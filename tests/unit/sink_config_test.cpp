@@ -115,12 +115,12 @@ TEST(SinkConfig, EverythingThatIsSetArrives) {
 
 TEST(SinkConfig, TemplatesComeInOptionOrderWithTheUnsetOnes) {
   const auto config = valid(R"({"sink_type": "nats", "url": "u", "subject": "${env:SUBJECT}"})");
-  ASSERT_EQ(config.templates.size(), 2U);
-  EXPECT_EQ(config.templates[0].name, "subject");
-  ASSERT_TRUE(config.templates[0].text.has_value());
-  EXPECT_EQ(config.templates[0].text->shape("orders"), "events.\x1a");
-  EXPECT_EQ(config.templates[1].name, "reply");
-  EXPECT_FALSE(config.templates[1].text.has_value());
+  ASSERT_EQ(config.rendering.message.fields.size(), 2U);
+  EXPECT_EQ(config.rendering.message.fields[0].name, "subject");
+  ASSERT_TRUE(config.rendering.message.fields[0].text.has_value());
+  EXPECT_EQ(config.rendering.message.fields[0].text->shape("orders"), "events.\x1a");
+  EXPECT_EQ(config.rendering.message.fields[1].name, "reply");
+  EXPECT_FALSE(config.rendering.message.fields[1].text.has_value());
 }
 
 TEST(SinkConfig, NullMeansNotSet) {
@@ -191,6 +191,38 @@ TEST(SinkConfig, UnknownKeysAreFoundAtAnyDepth) {
 TEST(SinkConfig, AnOptionIsSetOnce) {
   EXPECT_EQ(problem_of(R"("retry": {"max_ms": 500}, "retry.max_ms": 500)"),
             "pipeline 'p', key 'retry.max_ms': is there twice");
+}
+
+TEST(SinkConfig, TheFormatAndItsOptionsArrive) {
+  const std::string begin = R"({"sink_type": "nats", "url": "u", "subject": "s")";
+  const auto format = [&](const std::string& more) { return valid(begin + more + "}").rendering.format; };
+  EXPECT_EQ(format("").kind, Format::Kind::raw);
+  EXPECT_EQ(format(R"(, "format": "raw")").kind, Format::Kind::raw);
+  EXPECT_EQ(format(R"(, "format": "cloudevents")").kind, Format::Kind::cloudevents_binary);
+  EXPECT_EQ(format(R"(, "cloudevents_mode": "structured", "format": "cloudevents")").kind,
+            Format::Kind::cloudevents_structured);
+  const auto debezium = format(R"(, "format": "debezium", "debezium_fields": "type:header:eventType")");
+  EXPECT_EQ(debezium.kind, Format::Kind::debezium);
+  EXPECT_EQ(debezium.debezium_fields.size(), 1U);
+  EXPECT_FALSE(valid(begin + "}").rendering.message.message_id.has_value()) << "the default costs nothing";
+  EXPECT_FALSE(valid(begin + R"(, "message_id": "{dedup_key}"})").rendering.message.message_id.has_value());
+  EXPECT_TRUE(valid(begin + R"(, "message_id": "{dedup_key}/a"})").rendering.message.message_id.has_value());
+}
+
+TEST(SinkConfig, AnOptionOfAnotherFormatIsRefused) {
+  EXPECT_EQ(problem_of(R"("cloudevents_mode": "binary")"),
+            "pipeline 'p', key 'cloudevents_mode': means something only with \"format\": \"cloudevents\"");
+  EXPECT_EQ(problem_of(R"("format": "debezium", "cloudevents_type": "x")"),
+            "pipeline 'p', key 'cloudevents_type': means something only with \"format\": \"cloudevents\"");
+  EXPECT_EQ(problem_of(R"("debezium_fields": "type:header")"),
+            "pipeline 'p', key 'debezium_fields': means something only with \"format\": \"debezium\"");
+  EXPECT_EQ(problem_of(R"("format": "avro")"),
+            "pipeline 'p', key 'format': must be 'raw' or 'cloudevents' or 'debezium'");
+  EXPECT_EQ(problem_of(R"("format": "debezium", "debezium_fields": "type")"),
+            "pipeline 'p', key 'debezium_fields': must be a list like \"type:header:eventType,aggregateid:envelope\": "
+            "field 1 goes neither to header nor envelope");
+  EXPECT_EQ(problem_of(R"("message_id": "{oops}")").find("pipeline 'p', key 'message_id': unknown variable {oops}"),
+            0U);
 }
 
 TEST(SinkConfig, RequiredStringsAreNotEmpty) {

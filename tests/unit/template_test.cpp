@@ -23,12 +23,12 @@ struct Rendered {
   std::string error;
 };
 
-Rendered render(std::string_view text, const Event& e = event()) {
+Rendered render(std::string_view text, const Event& e = event(), Template::Use use = Template::Use::subject) {
   EventJson json;
   json.headers.reset(e.headers);
   json.payload.reset(e.payload);
   Rendered result;
-  result.error = Template(text).render(e, json, result.text).value_or("");
+  result.error = Template(text, use, "p.1").render(e, json, result.text).value_or("");
   return result;
 }
 
@@ -45,11 +45,14 @@ TEST(Template, RendersEachVariable) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"plain", "plain"},
       {"events.{stream_table}.{op}", "events.line_items.insert"},
-      {"{outbox}{outbox_id}", "orders42"},
+      {"{outbox}", "orders"},
+      {"{outbox_id}", "42"},
+      {"{pipeline}", "p.1"},
+      {"{pipeline|x}", "p.1"},
       {"{dedup_key}", "ord-1"},
       {"{header.trace.id}-{header.n}", "t-1-7"},
       {"{payload.a.b}", "deep"},
-      {"{payload.a.n}", "1.50"},
+      {"{payload.a.n}", "1_50"},
       {"{payload.ok}", "true"},
       {"{payload.big}", "123456789012345678901234567890"},
       {"{payload.region}.{payload.a.b}.{payload.region}", "eu.deep.eu"},
@@ -103,13 +106,55 @@ TEST(Template, AnObjectOrArrayRejectsTheMessageEvenWithADefault) {
 }
 
 TEST(Template, ValuesCannotSmuggleInWildcardsOrWhiteSpace) {
-  EXPECT_EQ(render("{payload.tricky}").text, "a._.__b_c__");
+  EXPECT_EQ(render("{payload.tricky}").text, "a_____b_c__");
   Event e = event();
   e.op = "in*s>e r\nt";
   const std::string table("t\0\x1a\r\v", 5);
   e.stream_table = table;
   e.key = "*";
   EXPECT_EQ(render("{op}.{stream_table}.{dedup_key}", e).text, "in_s_e_r_t.t____._");
+}
+
+TEST(Template, ValuesCannotAddTokens) {
+  Event e = event();
+  e.op = "a.b";
+  e.key = "..";
+  e.payload = R"({"v": ".a..b.", "n": 1.5})";
+  e.headers = R"({"h": "x.y"})";
+  EXPECT_EQ(render("e.{op}.{dedup_key}.{payload.v}.{payload.n}.{header.h}", e).text, "e.a_b.__._a__b_.1_5.x_y");
+  EXPECT_EQ(render("e.{payload.none|x.y}", e).text, "e.x.y") << "a default is the template's own text";
+}
+
+TEST(Template, NamesKeepTheirDotsAndMakeNoEmptyToken) {
+  const std::vector<std::pair<std::string, std::string>> cases = {{"shop.orders", "e.shop.orders"},
+                                                                  {".orders", "e._orders"},
+                                                                  {"orders.", "e.orders_"},
+                                                                  {"a..b", "e.a._b"},
+                                                                  {".", "e._"},
+                                                                  {"...", "e._._"},
+                                                                  {"a.*.b", "e.a._.b"}};
+  for (const auto& [name, expected] : cases) {
+    Event e = event();
+    e.stream_table = name;
+    e.outbox = name;
+    EXPECT_EQ(render("e.{stream_table}", e).text, expected);
+    EXPECT_EQ(render("e.{outbox}", e).text, expected);
+  }
+}
+
+TEST(Template, AValueHasSeveralTokensWhereTheTemplateSaysSo) {
+  Event e = event();
+  e.payload = R"({"topic": "shop.orders", "odd": ".a..*.> b."})";
+  EXPECT_EQ(render("e.{payload.topic>}", e).text, "e.shop.orders");
+  EXPECT_EQ(render("e.{payload.odd>}", e).text, "e._a.__.__b_");
+  EXPECT_EQ(render("e.{payload.zone>|a.b}", e).text, "e.a.b");
+  EXPECT_NE(render("e.{payload.zone>}", e).error.find("{payload.zone}"), std::string::npos);
+}
+
+TEST(Template, TextKeepsValuesAsTheyAre) {
+  Event e = event();
+  e.key = "a b.*";
+  EXPECT_EQ(render("{dedup_key}/{payload.a.n}/{payload.zone|a *}", e, Template::Use::text).text, "a b.*/1.50/a *");
 }
 
 TEST(Template, LiteralTextStaysAsWritten) {
@@ -177,7 +222,8 @@ TEST(Template, OneReaderServesManyEvents) {
 TEST(Template, UnknownVariablesAreRefusedWithTheKnownOnes) {
   const std::string error = error_of("events.{strem_table}");
   EXPECT_NE(error.find("{strem_table} at column 8"), std::string::npos) << error;
-  EXPECT_NE(error.find("{stream_table}, {op}, {outbox_id}, {outbox}, {dedup_key}, {header.NAME}, {payload.FIELD}"),
+  EXPECT_NE(error.find(
+                "{stream_table}, {op}, {outbox_id}, {outbox}, {dedup_key}, {header.NAME}, {payload.FIELD}, {pipeline}"),
             std::string::npos);
   for (const char* text : {"{}", "{ op }", "{OP}", "{payload}", "{payload.}", "{payload..a}", "{payload.a.}",
                            "{header}", "{header.}", "{|x}", "{op\n}"}) {
@@ -196,9 +242,11 @@ TEST(Template, UnbalancedBracesAreRefusedWithTheirColumn) {
     EXPECT_NE(error_of(text).find(expected), std::string::npos) << text << ": " << error_of(text);
 }
 
-TEST(Template, EmptyTextAndThePlaceholderCharacterAreRefused) {
+TEST(Template, EmptyTextAndControlCharactersAreRefused) {
   EXPECT_EQ(error_of(""), "the template is empty");
-  EXPECT_NE(error_of("a\x1a").find("at column 2"), std::string::npos);
+  for (const char* text : {"a\x1a", "a\x1c", "a\t", "a\x7f"}) {
+    EXPECT_NE(error_of(text).find("at column 2"), std::string::npos);
+  }
 }
 
 TEST(Template, ItsShapeShowsWhatIsKnownBeforeAnyEvent) {
@@ -206,6 +254,7 @@ TEST(Template, ItsShapeShowsWhatIsKnownBeforeAnyEvent) {
   EXPECT_EQ(Template("{payload.a|b}{{x}}{stream_table}").shape("orders"), "\x1a{x}\x1a");
   EXPECT_EQ(Template("{outbox}").shape("or de>rs"), "or_de_rs");
   EXPECT_EQ(Template("plain").shape("orders"), "plain");
+  EXPECT_EQ(Template("e.{pipeline}.{header.a>}", Template::Use::subject, "p q").shape("orders"), "e.p_q.\x1c");
 }
 
 }  // namespace

@@ -102,10 +102,15 @@ typedef struct tide_value {
   uint32_t is_set; /* 0: neither configured nor defaulted; string is empty, integer 0 */
   tide_str string; /* STRING: expanded. TEMPLATE: the text with what varies replaced by TIDE_UNKNOWN. JSON: its text */
   int64_t integer; /* INT, BOOL */
+  /* TEMPLATE: where the pipeline routes by content, the other texts that the option can have, each as string is. */
+  const tide_str* alternatives;
+  uint64_t alternative_count;
 } tide_value;
 
-/* Stands in a template option's value, at connect, for a variable whose value only an event will tell. */
+/* Each stands in a template option's value, at connect, for a variable whose value only an event will tell: one without
+ * a dot (but for names that an administrator gave), and one that may be several tokens with dots between them. */
 #define TIDE_UNKNOWN '\x1a'
+#define TIDE_UNKNOWN_TOKENS '\x1c'
 
 /* What connect gets. Valid until connect returns: copy what is needed longer. */
 typedef struct tide_config {
@@ -129,11 +134,11 @@ typedef struct tide_header {
 /* One event, ready to send. Everything that it points to is valid until publish returns. */
 typedef struct tide_message {
   uint64_t token;             /* names the message in tide_result; never 0 */
-  tide_str key;               /* the idempotency key: the same each time this event is sent; 1 to 512 bytes */
-  tide_str payload;           /* the event's JSON, byte for byte as PostgreSQL prints its jsonb */
+  tide_str key;               /* the idempotency key: the same each time this event is sent; 1 to 1024 bytes */
+  tide_str payload;           /* the event's JSON, byte for byte as PostgreSQL prints its jsonb, or the format's body */
   const tide_str* fields;     /* the template options, rendered, in the order of the options table */
   uint64_t field_count;       /* a template option that is not set is an empty string */
-  const tide_header* headers; /* the event's own headers */
+  const tide_header* headers; /* the event's own headers, and the format's */
   uint64_t header_count;
   tide_str outbox;
   tide_str stream_table; /* the attached table's name, else the outbox's */

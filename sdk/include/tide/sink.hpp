@@ -34,6 +34,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "tide/sink.h"
 
@@ -152,6 +153,14 @@ class Config {
   std::int64_t integer(std::string_view option) const { return find(option).integer; }
   bool flag(std::string_view option) const { return find(option).integer != 0; }
   bool is_set(std::string_view option) const { return find(option).is_set != 0; }
+
+  // Every text that a template option can have: more than one where the pipeline routes by content.
+  std::vector<std::string_view> texts(std::string_view option) const {
+    const tide_value& value = find(option);
+    std::vector<std::string_view> all{view(value.string)};
+    for (std::uint64_t i = 0; i < value.alternative_count; ++i) all.push_back(view(value.alternatives[i]));
+    return all;
+  }
 
   std::string_view pipeline() const { return view(config_->pipeline); }
   std::chrono::milliseconds deadline() const { return std::chrono::milliseconds(config_->deadline_ms); }

@@ -168,6 +168,31 @@ TEST_F(InDoubt, AreLookedForOnThePipelinesOwnSubjectsOnly) {
   EXPECT_NE(sink.log().find("read 10 headers"), std::string::npos) << sink.log();
 }
 
+TEST_F(InDoubt, AreLookedForOnTheSubjectsOfAllRoutes) {
+  create_stream();
+  const Options routed{{"url", server.url()}, {"subject", std::vector<std::string>{"events.a.\x1a", "events.b"}}};
+  const auto sent = [](bool maybe_sent) {
+    auto all = events(0, 10, maybe_sent);
+    const auto more = events(10, 20, maybe_sent, "events.b");
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  {
+    Instance sink(routed);
+    expect_stored(sink.deliver(sent(false)));
+  }
+  for (int i = 0; i < 5; ++i) jetstream.publish("other.x", "", "foreign" + std::to_string(i));
+  outlive_the_duplicate_window();
+
+  Instance sink(routed, seconds(10), 1);
+  expect_stored(sink.deliver(sent(true)));
+  expect_stored(sink.deliver(events(20, 21, false)));  // all that was in doubt is past
+
+  expect_each_once(21);
+  EXPECT_NE(sink.log().find("of 20 events in doubt, 20 are stored already"), std::string::npos) << sink.log();
+  EXPECT_NE(sink.log().find("read 20 headers"), std::string::npos) << "others' are not read: " << sink.log();
+}
+
 TEST_F(InDoubt, DoNotHoldUpAnyCallWhileMuchIsRead) {
   create_stream();
   {

@@ -61,6 +61,7 @@ TEST(Subject, TurnsUnknownTokensIntoWildcards) {
   EXPECT_EQ(filter_of("events.\x1a.\x1a"), "events.*.*");
   EXPECT_EQ(filter_of("events.t-\x1a-x.insert"), "events.*.insert");
   EXPECT_EQ(filter_of("events"), "events");
+  EXPECT_EQ(filter_of("events.\x1a.\x1c.x"), "events.*.>");
 }
 
 TEST(Subject, KnowsWhenFiltersMeet) {
@@ -133,6 +134,19 @@ TEST(Subject, KnowsWhichFilterCoversAnother) {
   EXPECT_FALSE(covers("events.a", "events.*"));
   EXPECT_FALSE(covers("events.>", "events"));
   EXPECT_FALSE(covers("events", "events.a"));
+}
+
+TEST(Subject, FindsOneFilterForSeveral) {
+  EXPECT_EQ(common_filter({"events"}), "events");
+  EXPECT_EQ(common_filter({"events.a", "events.a"}), "events.a");
+  EXPECT_EQ(common_filter({"events.*.*"}), "events.>");
+  EXPECT_EQ(common_filter({"*.a"}), ">");
+  EXPECT_EQ(common_filter({"events.a.b", "events.a.c"}), "events.a.>");
+  EXPECT_EQ(common_filter({"events.a", "events.a.b"}), "events.>");
+  EXPECT_EQ(common_filter({"events.a.b", "events.a"}), "events.>");
+  EXPECT_EQ(common_filter({"events.ab.c", "events.a.c"}), "events.>");
+  EXPECT_EQ(common_filter({"events.*.x", "events.a.>"}), "events.>");
+  EXPECT_EQ(common_filter({"events.a", "other.a"}), ">");
 }
 
 TEST(SequenceChain, CountsWhatIsSent) {

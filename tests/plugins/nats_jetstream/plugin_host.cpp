@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include <cstdlib>
+#include <deque>
 #include <stdexcept>
 #include <string_view>
 
@@ -39,7 +40,8 @@ const void* no_extension(void*, const char*) {
   return nullptr;
 }
 
-std::vector<Grown<tide_value>> values_of(const Options& options) {
+// The alternatives' texts go to others, which must live as long.
+std::vector<Grown<tide_value>> values_of(const Options& options, std::deque<std::vector<tide_str>>& others) {
   std::vector<Grown<tide_value>> values;
   for (std::uint64_t i = 0; i < plugin().option_count; ++i) {
     const tide_option& option = plugin().options[i];
@@ -50,7 +52,13 @@ std::vector<Grown<tide_value>> values_of(const Options& options) {
       value.is_set = 1;
       if (const auto* string = std::get_if<std::string>(&set->second))
         value.string = str(*string);
-      else
+      else if (const auto* texts = std::get_if<std::vector<std::string>>(&set->second)) {
+        value.string = str(texts->front());
+        auto& rest = others.emplace_back();
+        for (std::size_t t = 1; t < texts->size(); ++t) rest.push_back(str((*texts)[t]));
+        value.alternatives = rest.data();
+        value.alternative_count = rest.size();
+      } else
         value.integer = std::get<bool>(set->second) ? 1 : 0;
     }
   }
@@ -74,7 +82,8 @@ const tide_sink& plugin() {
 
 Instance::Instance(const Options& options, std::chrono::milliseconds deadline, std::uint64_t sink_position)
     : host_{sizeof(tide_host), TIDE_SINK_ABI_MINOR, log_.get(), append_line, no_extension} {
-  const auto values = values_of(options);
+  std::deque<std::vector<tide_str>> others;
+  const auto values = values_of(options, others);
   const std::string pipeline = "test-pipeline";
   tide_config config{};
   config.struct_size = sizeof config;

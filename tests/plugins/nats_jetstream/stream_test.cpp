@@ -75,6 +75,32 @@ TEST_F(StreamLookup, RefusesAStreamNameThatIsNone) {
   expect_fatal(options(any_event, "a.b"), {"'a.b'"});
 }
 
+TEST_F(StreamLookup, ChecksEverySubjectThatARouteCanGive) {
+  jetstream.create_stream("EVENTS", {"events.>"});
+  jetstream.create_stream("RETURNS", {"returns.>"});
+  const auto routed = [&](const std::vector<std::string>& subjects, const std::string& stream = {}) {
+    Options all{{"url", server.url()}, {"subject", subjects}};
+    if (!stream.empty()) all["stream"] = stream;
+    return all;
+  };
+
+  const Instance sink(routed({any_event, "returns.\x1c"}));
+  EXPECT_EQ(sink.connected().status, TIDE_OK) << sink.connected().error;
+  EXPECT_NE(sink.log().find("subject events.*.*, returns.>, stream EVENTS"), std::string::npos) << sink.log();
+  EXPECT_NE(sink.log().find("RETURNS"), std::string::npos) << sink.log();
+
+  expect_fatal(routed({any_event, "other.\x1a"}),
+               {"Stream not found", "takes the subject other.*", "--subjects \"other.>\""});
+  expect_fatal(routed({any_event, "returns.x"}, "EVENTS"), {"EVENTS does not take the subject returns.x", "`routes`"});
+  expect_fatal(routed({any_event, "events.*"}), {"subject is not valid"});
+}
+
+TEST_F(StreamLookup, FindsAStreamWhereAVariableMayBeSeveralTokens) {
+  jetstream.create_stream("EVENTS", {"events.*.*.*"});
+  EXPECT_EQ(Instance(options("events.\x1c")).connected().status, TIDE_OK);
+  EXPECT_EQ(Instance(options("events.\x1a")).connected().status, TIDE_FATAL);
+}
+
 TEST_F(StreamLookup, RetriesOnlyTheMessagesThatNoStreamTakes) {
   jetstream.create_stream("EVENTS", {"events.orders.>"});
   Instance sink(options());
