@@ -50,8 +50,13 @@ std::vector<Grown<tide_value>> values_of(const Options& options) {
       value.is_set = 1;
       if (const auto* string = std::get_if<std::string>(&set->second))
         value.string = str(*string);
+      else if (const auto* integer = std::get_if<std::int64_t>(&set->second))
+        value.integer = *integer;
       else
         value.integer = std::get<bool>(set->second) ? 1 : 0;
+    } else if (option.type == TIDE_TYPE_INT && option.default_value != nullptr) {
+      value.is_set = 1;
+      value.integer = std::stoll(option.default_value);
     }
   }
   return values;

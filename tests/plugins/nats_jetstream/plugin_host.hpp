@@ -17,7 +17,7 @@
 namespace tide::test {
 
 // Values for the plugin's options, by name. Options that are left out get their defaults.
-using Options = std::map<std::string, std::variant<std::string, bool>>;
+using Options = std::map<std::string, std::variant<std::string, bool, std::int64_t>>;
 
 struct Event {
   std::string subject;

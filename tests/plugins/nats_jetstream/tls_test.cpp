@@ -2,9 +2,9 @@
 #include <gtest/gtest.h>
 
 #include "plugin_host.hpp"
-#include "splitting_proxy.hpp"
 #include "support/jetstream.hpp"
 #include "support/servers.hpp"
+#include "support/tcp_proxy.hpp"
 
 namespace tide::test {
 namespace {
@@ -102,7 +102,7 @@ TEST_F(Tls, DoesNotBlockForLongOnAServerThatHangs) {
 
 TEST_F(Tls, DoesNotWaitInsideARecordThatArrivesInPieces) {
   turn_tls_on();
-  SplittingProxy proxy(server.port());
+  TcpProxy proxy(server.port());
   const std::string url = "tls://localhost:" + std::to_string(proxy.port());
   Instance sink(with(url, {{"tls_ca_cert", certificates.ca()}}));
   ASSERT_EQ(sink.connected().status, TIDE_OK) << sink.connected().error;
@@ -114,7 +114,7 @@ TEST_F(Tls, DoesNotWaitInsideARecordThatArrivesInPieces) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(1000));
   EXPECT_EQ(sink.outcome().status, TIDE_OK) << sink.outcome().error;
 
-  proxy.release();
+  proxy.heal();
   EXPECT_EQ(sink.ack(std::chrono::seconds(2))[1].status, TIDE_STORED);
 }
 
