@@ -83,6 +83,13 @@ bool is_outage(natsStatus status) {
     default:
       break;
   }
+  // With TLS 1.3 a client is done before the server has looked at its certificate. cnats does not read the server's
+  // word on it, so this may as well be an outage.
+  const std::string text = last_error();
+  if (is_outage(status) && ((settings.tls && status == NATS_PROTOCOL_ERROR) || text.find("SSL_") != std::string::npos))
+    throw Error::retry(servers + " ended the connection right after the TLS handshake (" + describe(status) + "). " +
+                           std::string(help::client_certificate),
+                       status);
   if (is_outage(status))
     throw Error::retry("Connection refused: no server of " + servers + " could be reached (" + describe(status) +
                            "). " + std::string(help::connection),
@@ -363,10 +370,17 @@ void Connection::throw_if_closed() const {
   if (!natsConnection_IsClosed(connection_.get())) return;
   const char* text = nullptr;
   const natsStatus status = natsConnection_GetLastError(connection_.get(), &text);
-  const std::string said = std::string(natsStatus_GetText(status)) + ", " + text;
+  // What the server said last may have been about something else.
+  const bool stale = std::string_view(text).find("ermissions Violation") != std::string_view::npos;
+  const std::string said = natsStatus_GetText(status) + (stale ? std::string() : std::string(", ") + text);
   if (status == NATS_CONNECTION_AUTH_FAILED)
     throw Error::fatal("Authorization violation: " + server_ + " closed the connection (" + said + "). " +
                            std::string(help::authorization),
+                       status);
+  if (said.find("Authentication Expired") != std::string::npos ||
+      said.find("Authentication Revoked") != std::string::npos)
+    throw Error::retry(server_ + " ended the connection (" + text +
+                           "). credentials_file is read again at the next attempt: put valid credentials there.",
                        status);
   throw Error::retry("the connection to " + server_ + " was lost (" + said + "). " + std::string(help::connection),
                      status);

@@ -55,11 +55,7 @@ void throw_tls_error(const std::string& what, const std::string& text, int statu
     throw Error::fatal(what + ": " + std::string(explain(code)) + " (" + text + ")", status);
   // The server's word on us, as an alert of the protocol.
   if (text.find("alert") != std::string::npos)
-    throw Error::fatal(what +
-                           ": the server refused it. If it verifies its clients, set tls_client_cert and "
-                           "tls_client_key to a certificate that its CA signed and that has not expired. (" +
-                           text + ")",
-                       status);
+    throw Error::fatal(what + " (" + text + "). " + std::string(help::client_certificate), status);
   throw Error::retry(what + " (" + text + "). " + std::string(help::connection), status);
 }
 

@@ -116,6 +116,23 @@ TEST_F(Outage, GivesUpOnAServerThatHangs) {
   server.resume();
 }
 
+TEST_F(Outage, NoticesAHungServerWhileIdle) {
+  Instance sink(options(server.url()));
+  server.pause();
+  ASSERT_TRUE(eventually(seconds(5), [&] { return stands_still(server.pid()); }));
+  const auto start = Clock::now();
+  EXPECT_EQ(broken_within(sink, seconds(12)).status, TIDE_RETRY);
+  EXPECT_GT(Clock::now() - start, seconds(5));
+  EXPECT_NE(sink.outcome().error.find("no sign of life"), std::string::npos) << sink.outcome().error;
+  server.resume();
+}
+
+TEST_F(Outage, KeepsAnIdleConnectionToAServerThatAnswers) {
+  Instance sink(options(server.url()));
+  EXPECT_EQ(broken_within(sink, seconds(11)).status, TIDE_OK) << sink.outcome().error;
+  EXPECT_EQ(sink.deliver({{"events.a", "1"}})[0].status, TIDE_STORED);
+}
+
 TEST_F(Outage, NeitherPublishNorCloseBlocksOnAServerThatHangs) {
   const std::vector<Event> events(500, {"events.a", "same", std::string(100'000, 'x')});
   Instance sink(options(server.url()));

@@ -7,6 +7,7 @@
 #include "nats_jetstream/sequence_chain.hpp"
 #include "nats_jetstream/server_url.hpp"
 #include "nats_jetstream/subject.hpp"
+#include "nats_jetstream/tls_error.hpp"
 #include "tide/sink.hpp"
 
 namespace tide::nats {
@@ -173,6 +174,21 @@ TEST(SequenceChain, ForgivesAfterProgress) {
     chain.stored();
   }
   EXPECT_FALSE(chain.has_other_writer());
+}
+
+TEST(TlsError, StopsForACertificateAndRetriesABrokenConnection) {
+  const auto status_of = [](const std::string& text) {
+    try {
+      throw_tls_error("TLS failed", text, 1);
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(text), std::string::npos) << error.what();
+      return error.status();
+    }
+  };
+  EXPECT_EQ(status_of("SSL handshake error: 10:certificate has expired:depth=0"), TIDE_FATAL);
+  EXPECT_EQ(status_of("SSL handshake error: sslv3 alert bad certificate"), TIDE_FATAL);
+  EXPECT_EQ(status_of("SSL handshake error: unexpected eof while reading"), TIDE_RETRY);
+  EXPECT_EQ(status_of(""), TIDE_RETRY);
 }
 
 }  // namespace
