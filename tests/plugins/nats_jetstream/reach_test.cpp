@@ -45,14 +45,16 @@ class LeafNode : public ::testing::Test {
  protected:
   LeafNode() {
     const auto port = std::to_string(free_port());
-    hub = std::make_unique<NatsServer>(
-        "server_name: hub\njetstream { domain: hub }\nleafnodes { host: 127.0.0.1, port: " + port + " }");
-    leaf = std::make_unique<NatsServer>(
-        "server_name: leaf\njetstream { domain: leaf }\n"
-        "leafnodes { remotes: [ { url: 'nats://127.0.0.1:" +
-        port + "' } ] }");
+    hub = in_domain("hub", "leafnodes { host: 127.0.0.1, port: " + port + " }");
+    leaf = in_domain("leaf", "leafnodes { remotes: [ { url: 'nats://127.0.0.1:" + port + "' } ] }");
     jetstream = std::make_unique<JetStream>(hub->url());
     jetstream->create_stream("EVENTS", {"events.>"}, short_window());
+  }
+
+  std::unique_ptr<NatsServer> in_domain(const std::string& name, const std::string& more) const {
+    return std::make_unique<NatsServer>("server_name: " + name + "\njetstream { domain: " + name + ", store_dir: '" +
+                                            (stores / name).string() + "' }\n" + more,
+                                        false);
   }
 
   // The leaf node learns of the hub's subjects a moment after both are up.
@@ -60,6 +62,7 @@ class LeafNode : public ::testing::Test {
     return eventually(std::chrono::seconds(10), [&] { return Instance(options).connected().status == TIDE_OK; });
   }
 
+  TempDir stores;
   std::unique_ptr<NatsServer> hub;
   std::unique_ptr<NatsServer> leaf;
   std::unique_ptr<JetStream> jetstream;
@@ -69,6 +72,12 @@ TEST_F(LeafNode, ReachesTheHubsStreamByItsDomain) {
   const Options options{{"url", leaf->url()}, {"subject", any_event}, {"js_domain", "hub"}};
   ASSERT_TRUE(connects(options));
   expect_everything_works(options, *jetstream);
+}
+
+TEST_F(LeafNode, HasNoStreamInItsOwnDomain) {
+  const Instance sink({{"url", leaf->url()}, {"subject", any_event}, {"js_domain", "leaf"}});
+  EXPECT_EQ(sink.connected().status, TIDE_FATAL);
+  EXPECT_NE(sink.connected().error.find("Stream not found"), std::string::npos) << sink.connected().error;
 }
 
 TEST_F(LeafNode, NamesADomainThatIsNotThere) {
