@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "call_limit.hpp"
 #include "help.hpp"
 #include "tls_error.hpp"
 #include "tls_record.hpp"
@@ -181,8 +182,16 @@ Connection::Connection(const Settings& settings, Clock::time_point deadline) : a
   const OptionsPtr options = make_options(settings, std::max(share, milliseconds(1)));
 
   natsConnection* connection = nullptr;
-  if (const natsStatus status = natsConnection_Connect(&connection, options.get()); status != NATS_OK)
-    throw_connect_error(status, settings);
+  natsStatus status = NATS_OK;
+  {
+    const CallLimit limit(deadline);
+    status = natsConnection_Connect(&connection, options.get());
+  }
+  if (status != NATS_OK && Clock::now() >= deadline)
+    throw Error::retry("no server of " + settings.server_list() + " completed a connection in time (" +
+                           describe(status) + "). " + std::string(help::connection),
+                       NATS_TIMEOUT);
+  if (status != NATS_OK) throw_connect_error(status, settings);
   connection_.reset(connection);
 
   char url[256] = "";

@@ -21,7 +21,8 @@ inline constexpr std::string_view jetstream =
     "account.";
 
 inline constexpr std::string_view client_certificate =
-    "If the server verifies its clients, set tls_client_cert and tls_client_key to a certificate that its CA signed and "
+    "If the server verifies its clients, set tls_client_cert and tls_client_key to a certificate that its CA signed "
+    "and "
     "that has not expired.";
 
 // How to create the stream that would take what this pipeline publishes. stream may be empty: a name is suggested.

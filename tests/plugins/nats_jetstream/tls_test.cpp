@@ -135,6 +135,19 @@ TEST_F(Tls, DoesNotBlockForLongOnAServerThatHangs) {
   server.resume();
 }
 
+TEST_F(Tls, GivesUpAHandshakeAtTheDeadline) {
+  restart_with(certificates.server_config("server", ", timeout: 30"));
+  TcpProxy proxy(server.port());
+  proxy.delay(
+      std::chrono::milliseconds(2000));  // the greeting comes in time, the server's half of the handshake does not
+  const auto start = std::chrono::steady_clock::now();
+  const Instance sink(with("tls://localhost:" + std::to_string(proxy.port()), {{"tls_ca_cert", certificates.ca()}}),
+                      std::chrono::milliseconds(4000));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(5000));
+  EXPECT_EQ(sink.connected().status, TIDE_RETRY);
+  EXPECT_NE(sink.connected().error.find("in time"), std::string::npos) << sink.connected().error;
+}
+
 TEST_F(Tls, DoesNotWaitInsideARecordThatArrivesInPieces) {
   turn_tls_on();
   TcpProxy proxy(server.port());
