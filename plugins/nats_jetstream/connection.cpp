@@ -7,8 +7,10 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
-#include "call_limit.hpp"
+#include "connect_limit.hpp"
 #include "help.hpp"
 #include "tls_error.hpp"
 #include "tls_record.hpp"
@@ -98,6 +100,13 @@ bool is_outage(natsStatus status) {
   throw Error::fatal("cannot connect to " + servers + " (" + describe(status) + ")", status);
 }
 
+std::vector<std::uint16_t> ports_of(const std::vector<std::string>& servers) {
+  std::vector<std::uint16_t> ports;
+  for (const auto& server : servers)
+    ports.push_back(static_cast<std::uint16_t>(std::stoul(server.substr(server.rfind(':') + 1))));
+  return ports;
+}
+
 // Notices a peer that vanished without a word while nothing is in flight. cnats's own PING timer would close the
 // connection from another thread, in the middle of a read of ours.
 void watch_peer(int fd) {
@@ -160,6 +169,7 @@ std::string_view Reply::data() const {
 
 natsStatus Connection::attach(void** user_data, void* loop, natsConnection*, natsSock fd) {
   static_cast<Loop*>(loop)->fd = fd;
+  ConnectLimit::claim(fd);
   watch_peer(fd);
   *user_data = loop;
   return NATS_OK;
@@ -171,7 +181,7 @@ natsStatus Connection::ignore_interest(void*, bool) {
 }
 
 natsStatus Connection::detach(void* user_data) {
-  static_cast<Loop*>(user_data)->fd = -1;
+  ConnectLimit::release(std::exchange(static_cast<Loop*>(user_data)->fd, -1));
   return NATS_OK;
 }
 
@@ -184,7 +194,7 @@ Connection::Connection(const Settings& settings, Clock::time_point deadline) : a
   natsConnection* connection = nullptr;
   natsStatus status = NATS_OK;
   {
-    const CallLimit limit(deadline);
+    const ConnectLimit limit(deadline, ports_of(settings.servers));
     status = natsConnection_Connect(&connection, options.get());
   }
   if (status != NATS_OK && Clock::now() >= deadline)

@@ -7,6 +7,7 @@
 #include "plugin_host.hpp"
 #include "support/jetstream.hpp"
 #include "support/servers.hpp"
+#include "support/tcp_proxy.hpp"
 
 namespace tide::test {
 namespace {
@@ -62,11 +63,23 @@ TEST(Unreachable, NeverShowsUserInfo) {
 
 TEST_F(Outage, ConnectGivesUpAtItsDeadlineWhenTheServerHangs) {
   server.pause();
+  ASSERT_TRUE(eventually(seconds(5), [&] { return stands_still(server.pid()); }));
   const auto start = Clock::now();
   const Instance sink(options(server.url()), milliseconds(1500));
   EXPECT_EQ(sink.connected().status, TIDE_RETRY) << sink.connected().error;
   EXPECT_LT(Clock::now() - start, milliseconds(2500));
   server.resume();
+}
+
+// cnats waits for ever where a server hangs after its greeting.
+TEST_F(Outage, ConnectGivesUpAtItsDeadlineWhenTheServerHangsAfterItsGreeting) {
+  TcpProxy proxy(server.port());
+  proxy.delay(milliseconds(800));  // the greeting comes at 0.8 s, what follows would at 2.4 s
+  const auto start = Clock::now();
+  const Instance sink(options("nats://127.0.0.1:" + std::to_string(proxy.port())), milliseconds(1500));
+  EXPECT_LT(Clock::now() - start, milliseconds(2200));
+  EXPECT_EQ(sink.connected().status, TIDE_RETRY);
+  EXPECT_NE(sink.connected().error.find("in time"), std::string::npos) << sink.connected().error;
 }
 
 TEST_F(Outage, UsesAnyReachableServerOfTheList) {
