@@ -7,8 +7,12 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
+#include "connect_limit.hpp"
 #include "help.hpp"
+#include "tls_error.hpp"
 #include "tls_record.hpp"
 
 namespace tide::nats {
@@ -20,6 +24,13 @@ using std::chrono::milliseconds;
 // bounds what one TLS write has to finish, because cnats writes the whole buffer in one blocking SSL_write.
 constexpr std::size_t write_size = std::size_t{64} * 1024;
 constexpr milliseconds write_deadline{5000};
+
+// A connection that is idle is asked for a sign of life this often, and has this long to give it.
+constexpr milliseconds ping_interval{5000};
+constexpr milliseconds pong_deadline{5000};
+
+// The server lets no client use it, and says so only after it has checked the right to publish.
+constexpr auto reserved_reply = "_R_.tide-relay";
 
 // cnats puts "(file.c:123): " before its texts.
 std::string last_error() {
@@ -71,17 +82,29 @@ bool is_outage(natsStatus status) {
                              "nats:// URL without tls_enabled and tls_ca_cert.",
                          status);
     case NATS_SSL_ERROR:
-      throw Error::fatal("the TLS connection to " + servers + " failed (" + describe(status) +
-                             "). Check tls_ca_cert and that the certificate names the host of the URL.",
-                         status);
+      throw_tls_error("the TLS connection to " + servers + " failed", last_error(), status);
     default:
       break;
   }
+  // With TLS 1.3 a client is done before the server has looked at its certificate. cnats does not read the server's
+  // word on it, so this may as well be an outage.
+  const std::string text = last_error();
+  if (is_outage(status) && ((settings.tls && status == NATS_PROTOCOL_ERROR) || text.find("SSL_") != std::string::npos))
+    throw Error::retry(servers + " ended the connection right after the TLS handshake (" + describe(status) + "). " +
+                           std::string(help::client_certificate),
+                       status);
   if (is_outage(status))
     throw Error::retry("Connection refused: no server of " + servers + " could be reached (" + describe(status) +
                            "). " + std::string(help::connection),
                        status);
   throw Error::fatal("cannot connect to " + servers + " (" + describe(status) + ")", status);
+}
+
+std::vector<std::uint16_t> ports_of(const std::vector<std::string>& servers) {
+  std::vector<std::uint16_t> ports;
+  for (const auto& server : servers)
+    ports.push_back(static_cast<std::uint16_t>(std::stoul(server.substr(server.rfind(':') + 1))));
+  return ports;
 }
 
 // Notices a peer that vanished without a word while nothing is in flight. cnats's own PING timer would close the
@@ -146,6 +169,7 @@ std::string_view Reply::data() const {
 
 natsStatus Connection::attach(void** user_data, void* loop, natsConnection*, natsSock fd) {
   static_cast<Loop*>(loop)->fd = fd;
+  ConnectLimit::claim(fd);
   watch_peer(fd);
   *user_data = loop;
   return NATS_OK;
@@ -157,25 +181,34 @@ natsStatus Connection::ignore_interest(void*, bool) {
 }
 
 natsStatus Connection::detach(void* user_data) {
-  static_cast<Loop*>(user_data)->fd = -1;
+  ConnectLimit::release(std::exchange(static_cast<Loop*>(user_data)->fd, -1));
   return NATS_OK;
 }
 
-Connection::Connection(const Settings& settings, Clock::time_point deadline) {
+Connection::Connection(const Settings& settings, Clock::time_point deadline) : api_prefix_(settings.api_prefix) {
   // Servers are tried one after the other, and the checks that follow need time too.
   const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
   const auto share = left * 3 / 4 / static_cast<int>(settings.servers.size());
   const OptionsPtr options = make_options(settings, std::max(share, milliseconds(1)));
 
   natsConnection* connection = nullptr;
-  if (const natsStatus status = natsConnection_Connect(&connection, options.get()); status != NATS_OK)
-    throw_connect_error(status, settings);
+  natsStatus status = NATS_OK;
+  {
+    const ConnectLimit limit(deadline, ports_of(settings.servers));
+    status = natsConnection_Connect(&connection, options.get());
+  }
+  if (status != NATS_OK && Clock::now() >= deadline)
+    throw Error::retry("no server of " + settings.server_list() + " completed a connection in time (" +
+                           describe(status) + "). " + std::string(help::connection),
+                       NATS_TIMEOUT);
+  if (status != NATS_OK) throw_connect_error(status, settings);
   connection_.reset(connection);
 
   char url[256] = "";
   natsConnection_GetConnectedUrl(connection, url, sizeof url);
   server_ = url;
   subscribe();
+  await_sign_of_life(deadline);
 }
 
 OptionsPtr Connection::make_options(const Settings& settings, milliseconds per_server) {
@@ -201,6 +234,16 @@ OptionsPtr Connection::make_options(const Settings& settings, milliseconds per_s
   if (!settings.tls_ca_cert.empty())
     check(natsOptions_LoadCATrustedCertificates(raw, settings.tls_ca_cert.c_str()),
           "cannot load tls_ca_cert '" + settings.tls_ca_cert + "'");
+  if (!settings.tls_server_name.empty())
+    check(natsOptions_SetExpectedHostname(raw, settings.tls_server_name.c_str()), "cannot set tls_server_name");
+  if (!settings.tls_client_cert.empty())
+    if (const natsStatus status =
+            natsOptions_LoadCertificatesChain(raw, settings.tls_client_cert.c_str(), settings.tls_client_key.c_str());
+        status != NATS_OK)
+      throw Error::fatal("cannot use tls_client_cert '" + settings.tls_client_cert + "' with tls_client_key '" +
+                             settings.tls_client_key + "' (" + describe(status) +
+                             "). Both must be PEM, the key without a passphrase, and belong together.",
+                         status);
   check(std::visit(Authenticate{raw}, settings.authentication), "cannot set the credentials");
   return options;
 }
@@ -247,7 +290,10 @@ void Connection::pump(milliseconds timeout) {
   if ((socket.revents & POLLOUT) != 0) flush();
   const bool ended = (socket.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
   const bool readable = (socket.revents & POLLIN) != 0 && whole_record_arrived(loop_.fd);
-  if (ended || readable) natsConnection_ProcessReadEvent(connection_.get());
+  if (ended || readable) {
+    heard_ = Clock::now();
+    natsConnection_ProcessReadEvent(connection_.get());
+  }
   throw_if_closed();
   if (const std::string refused = denial(); !refused.empty() && refused != forgiven_denial_)
     throw Error::fatal(
@@ -269,40 +315,91 @@ Reply Connection::next_reply() {
   }
 }
 
-void Connection::ask(const std::string& subject, std::string_view payload, const std::string& suffix) {
+void Connection::require_right_to_publish(const std::string& subject, Clock::time_point deadline) {
+  send(subject, reserved_reply, {});
+  await_sign_of_life(deadline);
+}
+
+void Connection::ask(const std::string& api, std::string_view payload, const std::string& suffix) {
+  send(api_prefix_ + api, inbox_prefix_ + suffix, payload);
+}
+
+void Connection::send(const std::string& subject, const std::string& reply, std::string_view payload) {
   natsMsg* raw = nullptr;
-  check(natsMsg_Create(&raw, subject.c_str(), (inbox_prefix_ + suffix).c_str(), payload.data(),
-                       static_cast<int>(payload.size())),
+  check(natsMsg_Create(&raw, subject.c_str(), reply.c_str(), payload.data(), static_cast<int>(payload.size())),
         "cannot create a request");
   const MessagePtr message(raw);
   publish(*message);
   flush();
 }
 
-Reply Connection::request(const std::string& subject, std::string_view payload, Clock::time_point deadline) {
-  ask(subject, payload, "request");
+Reply Connection::request(const std::string& api, std::string_view payload, Clock::time_point deadline) {
+  ask(api, payload, "request");
   for (;;) {
     if (Reply reply = next_reply(); reply.kind != Reply::Kind::none) return reply;
     const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
     if (left <= milliseconds::zero())
-      throw Error::retry(server_ + " did not answer " + subject + " in time", NATS_TIMEOUT);
+      throw Error::retry(server_ + " did not answer " + api_prefix_ + api + " in time", NATS_TIMEOUT);
     pump(left);
   }
 }
 
+// The one way to send a PING in the event-loop mode: the loop does not run meanwhile, so the call waits its time in
+// vain, and the PONG is seen as something that was read.
+void Connection::ping() {
+  natsConnection_FlushTimeout(connection_.get(), 1);
+  pinged_ = Clock::now();
+  flush();
+}
+
+// What the server has to say against what was sent before comes with it: pump() throws that.
+void Connection::await_sign_of_life(Clock::time_point deadline) {
+  ping();
+  while (heard_ < pinged_) {
+    const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
+    if (left <= milliseconds::zero()) throw Error::retry(server_ + " did not answer in time", NATS_TIMEOUT);
+    pump(left);
+  }
+}
+
+void Connection::keep_alive() {
+  const auto now = Clock::now();
+  if (heard_ < pinged_) {
+    if (now - pinged_ < pong_deadline) return;
+    throw Error::retry(server_ + " gave no sign of life for " +
+                           std::to_string(std::chrono::duration_cast<std::chrono::seconds>(now - heard_).count()) +
+                           " s. The server may hang, or the network to it be cut.",
+                       NATS_STALE_CONNECTION);
+  }
+  if (now - heard_ >= ping_interval) ping();
+}
+
 std::string Connection::denial() const {
   const char* text = nullptr;
-  return natsConnection_GetLastError(connection_.get(), &text) == NATS_NOT_PERMITTED ? text : "";
+  if (natsConnection_GetLastError(connection_.get(), &text) != NATS_NOT_PERMITTED) return {};
+  std::string said = text;
+  return said.find(reserved_reply) == std::string::npos ? said : std::string();
+}
+
+bool Connection::denied_api(std::string_view api) const {
+  return denial().find("Publish to \"" + api_prefix_ + std::string(api)) != std::string::npos;
 }
 
 void Connection::throw_if_closed() const {
   if (!natsConnection_IsClosed(connection_.get())) return;
   const char* text = nullptr;
   const natsStatus status = natsConnection_GetLastError(connection_.get(), &text);
-  const std::string said = std::string(natsStatus_GetText(status)) + ", " + text;
+  // What the server said last may have been about something else.
+  const bool stale = std::string_view(text).find("ermissions Violation") != std::string_view::npos;
+  const std::string said = natsStatus_GetText(status) + (stale ? std::string() : std::string(", ") + text);
   if (status == NATS_CONNECTION_AUTH_FAILED)
     throw Error::fatal("Authorization violation: " + server_ + " closed the connection (" + said + "). " +
                            std::string(help::authorization),
+                       status);
+  if (said.find("Authentication Expired") != std::string::npos ||
+      said.find("Authentication Revoked") != std::string::npos)
+    throw Error::retry(server_ + " ended the connection (" + text +
+                           "). credentials_file is read again at the next attempt: put valid credentials there.",
                        status);
   throw Error::retry("the connection to " + server_ + " was lost (" + said + "). " + std::string(help::connection),
                      status);

@@ -62,15 +62,24 @@ class Connection {
   // The next reply that was read, if any.
   Reply next_reply();
 
-  // A request whose reply comes to the inbox under this suffix.
-  void ask(const std::string& subject, std::string_view payload, const std::string& suffix);
+  // Throws a fatal Error when the server lets the user publish nothing to this subject. Nothing is published: the
+  // server checks the right before it finds that the message carries a reply subject that is reserved.
+  void require_right_to_publish(const std::string& subject, Clock::time_point deadline);
 
-  // One request with its reply. Throws a retry Error at the deadline. Only while nothing else is in flight.
-  Reply request(const std::string& subject, std::string_view payload, Clock::time_point deadline);
+  // A request to JetStream's API, such as "STREAM.NAMES", whose reply comes to the inbox under this suffix.
+  void ask(const std::string& api, std::string_view payload, const std::string& suffix);
+
+  // One such request with its reply. Throws a retry Error at the deadline. Only while nothing else is in flight.
+  Reply request(const std::string& api, std::string_view payload, Clock::time_point deadline);
+
+  // For a connection with nothing in flight: now and then asks the server for a sign of life. Throws a retry Error
+  // when none came in time.
+  void keep_alive();
 
   // What the server last refused ("Permissions Violation for Publish to ..."), or empty. Forgiving it keeps it from
   // ending the connection.
   std::string denial() const;
+  bool denied_api(std::string_view api) const;  // the beginning of an API request, such as "CONSUMER."
   void forgive_denial() { forgiven_denial_ = denial(); }
 
   std::size_t max_payload() const { return static_cast<std::size_t>(natsConnection_GetMaxPayload(connection_.get())); }
@@ -87,12 +96,18 @@ class Connection {
 
   OptionsPtr make_options(const Settings& settings, std::chrono::milliseconds per_server);
   void subscribe();
+  void send(const std::string& subject, const std::string& reply, std::string_view payload);
+  void ping();
+  void await_sign_of_life(Clock::time_point deadline);
   void throw_if_closed() const;
 
   Loop loop_;
   std::string server_;  // its URL, for messages
   std::string inbox_prefix_;
+  std::string api_prefix_;
   std::string forgiven_denial_;
+  Clock::time_point heard_ = Clock::now();  // the last time that something was read
+  Clock::time_point pinged_{};
   bool socket_full_ = false;  // the last write left something behind: only poll tells when to try again
   SubscriptionPtr subscription_;
   ConnectionPtr connection_;

@@ -62,7 +62,7 @@ std::optional<DeliveryPlace> place_of(std::string_view ack_subject) {
 }
 
 std::string api(std::string_view verb, const std::string& stream, const std::string& consumer = {}) {
-  return "$JS.API.CONSUMER." + std::string(verb) + "." + stream + (consumer.empty() ? "" : "." + consumer);
+  return "CONSUMER." + std::string(verb) + "." + stream + (consumer.empty() ? "" : "." + consumer);
 }
 
 }  // namespace
@@ -74,7 +74,8 @@ HeldKeys::HeldKeys(Host host, const Stream& stream, std::uint64_t first,
       filter_(reading_filter(subject_filters, stream)),
       first_(first),
       last_(stream.last_sequence),
-      replicated_(stream.replicas > 1) {}
+      replicated_(stream.replicas > 1),
+      api_prefix_(stream.api_prefix) {}
 
 void HeldKeys::read(Connection& connection) {
   if (state_ != State::waiting) return;
@@ -179,8 +180,9 @@ void HeldKeys::give_up(std::string_view why) {
   told_ = true;
   host_.warn("cannot read what stream " + stream_ + " holds already (" + std::string(why) +
              "): events that were sent before and not confirmed may be stored twice once the duplicate window is "
-             "over. Allow publishing to $JS.API.CONSUMER.CREATE." +
-             stream_ + ", $JS.API.CONSUMER.MSG.NEXT." + stream_ + ".* and $JS.API.CONSUMER.DELETE." + stream_ + ".*");
+             "over. Allow publishing to " +
+             api_prefix_ + api("CREATE", stream_) + ", " + api_prefix_ + api("MSG.NEXT", stream_, "*") + " and " +
+             api_prefix_ + api("DELETE", stream_, "*"));
 }
 
 std::optional<std::uint64_t> HeldKeys::find(std::string_view key) {

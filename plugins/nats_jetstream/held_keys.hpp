@@ -66,6 +66,7 @@ class HeldKeys {
   const std::uint64_t first_;
   const std::uint64_t last_;  // the stream's last sequence when the connection was made
   const bool replicated_;
+  const std::string api_prefix_;  // for advice
 
   State state_ = State::waiting;
   Clock::time_point begun_{};

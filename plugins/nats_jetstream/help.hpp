@@ -20,6 +20,11 @@ inline constexpr std::string_view jetstream =
     "Verify that JetStream is enabled on the NATS server (`jetstream: enabled` in its configuration) and for this "
     "account.";
 
+inline constexpr std::string_view client_certificate =
+    "If the server verifies its clients, set tls_client_cert and tls_client_key to a certificate that its CA signed "
+    "and "
+    "that has not expired.";
+
 // How to create the stream that would take what this pipeline publishes. stream may be empty: a name is suggested.
 std::string create_stream(std::string_view stream, std::string_view subject_filter);
 

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <utility>
 
 #include "help.hpp"
 #include "nkey.hpp"
@@ -31,6 +32,23 @@ void require_credentials(const std::string& path) {
     if (content.find(part) == std::string::npos)
       throw Error::fatal("credentials_file '" + path + "' has no section \"" + part +
                          "\". It must be a file as `nsc generate creds` writes it.");
+}
+
+std::string api_prefix_of(const Config& config) {
+  const std::string domain(config.text("js_domain"));
+  std::string prefix(config.text("js_api_prefix"));
+  if (domain.empty() && prefix.empty()) return "$JS.API.";
+  if (!domain.empty() && !prefix.empty())
+    throw Error::fatal("js_domain and js_api_prefix both say where the JetStream API is: keep one");
+  if (domain.find('.') != std::string::npos || (!domain.empty() && !is_publishable(domain)))
+    throw Error::fatal("js_domain '" + domain +
+                       "' is not a domain's name: it is one word without . * > or white space");
+  if (!domain.empty()) return "$JS." + domain + ".API.";
+  if (prefix.ends_with('.')) prefix.pop_back();
+  if (!is_publishable(prefix))
+    throw Error::fatal("js_api_prefix '" + prefix +
+                       "' is not a subject: it has an empty token, white space or a wildcard");
+  return prefix + ".";
 }
 
 Authentication from_user_info(const ServerUrl& url) {
@@ -83,17 +101,27 @@ Authentication authentication_of(const Config& config, const std::vector<ServerU
 Settings::Settings(const Config& config)
     : stream(config.text("stream")),
       tls_ca_cert(config.text("tls_ca_cert")),
+      tls_client_cert(config.text("tls_client_cert")),
+      tls_client_key(config.text("tls_client_key")),
+      tls_server_name(config.text("tls_server_name")),
+      new_stream_replicas(config.flag("create_stream") ? config.integer("create_stream_replicas") : 0),
+      api_prefix(api_prefix_of(config)),
       exclusive(config.flag("exclusive")),
       client_name("tide-relay/" + std::string(config.pipeline())) {
   const auto urls = parse_server_urls(config.text("url"));
-  // A CA certificate is given to verify the server: never talk to it in the clear then.
-  tls = config.flag("tls_enabled") || !tls_ca_cert.empty();
+  // Whoever gives a certificate or a name to verify wants TLS: never talk in the clear then.
+  tls = config.flag("tls_enabled") || !tls_ca_cert.empty() || !tls_client_cert.empty() || !tls_server_name.empty();
   for (const ServerUrl& url : urls) {
     servers.push_back(url.address);
     tls = tls || url.tls;
   }
   authentication = authentication_of(config, urls);
-  if (!tls_ca_cert.empty()) require_readable(tls_ca_cert, "tls_ca_cert", "Check the path and its permissions.");
+  if (tls_client_cert.empty() != tls_client_key.empty())
+    throw Error::fatal("tls_client_cert and tls_client_key belong together: set both, or neither");
+  for (const auto& [path, option] : {std::pair(&tls_ca_cert, "tls_ca_cert"),
+                                     {&tls_client_cert, "tls_client_cert"},
+                                     {&tls_client_key, "tls_client_key"}})
+    if (!path->empty()) require_readable(*path, option, "Check the path and its permissions.");
 
   if (stream.find_first_of(" \t\r\n.*>/\\") != std::string::npos)
     throw Error::fatal("stream '" + stream + "' is not a stream's name: it has no white space and none of . * > / \\");

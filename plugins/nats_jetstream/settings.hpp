@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <string>
 #include <variant>
 #include <vector>
@@ -26,6 +27,15 @@ inline constexpr std::array option_table{
     string_option("password", "Password for user/password auth", TIDE_OPTION_SECRET),
     bool_option("tls_enabled", "Enable TLS", false),
     string_option("tls_ca_cert", "CA certificate path"),
+    string_option("tls_client_cert", "Client certificate path (PEM), for servers that verify their clients"),
+    string_option("tls_client_key", "Path of the client certificate's private key (PEM)"),
+    string_option("tls_server_name", "Name that the server's certificate must carry, instead of the URL's host"),
+    bool_option("create_stream", "Create the stream when none takes the subject; one that exists is never changed",
+                false),
+    int_option("create_stream_replicas", "Replicas of a stream that is created", "1", 1, 5),
+    string_option("js_domain", "JetStream domain, to publish across leaf nodes"),
+    string_option("js_api_prefix",
+                  "Subject prefix of the JetStream API, where an account imports it under another name"),
     bool_option("exclusive", "The stream belongs to this pipeline alone: its order then holds through every failure",
                 false),
 };
@@ -56,6 +66,11 @@ struct Settings {
   Authentication authentication;
   bool tls = false;
   std::string tls_ca_cert;
+  std::string tls_client_cert;
+  std::string tls_client_key;
+  std::string tls_server_name;           // empty: the host of the URL
+  std::int64_t new_stream_replicas = 0;  // 0: create none
+  std::string api_prefix;                // "$JS.API.", or where else the JetStream API answers
   bool exclusive = false;
   std::string client_name;  // what the server's operator sees
 

@@ -54,6 +54,9 @@ JetStreamSink::JetStreamSink(Host host, const Settings& settings, std::uint64_t 
       stream_(settings.stream),
       subject_filters_(settings.subject_filters),
       maker_(settings.stream, settings.exclusive) {
+  // Where the subject varies, only its first event tells.
+  for (const auto& filter : settings.subject_filters)
+    if (is_fixed(filter)) connection_.require_right_to_publish(filter, deadline);
   const auto streams = find_streams(connection_, settings, host, deadline);
   know_stream(streams, settings, position);
   host.info("connected to " + connection_.server() + ", subject " + joined(subject_filters_) + ", stream " +
@@ -75,8 +78,8 @@ void JetStreamSink::know_stream(const std::vector<Stream>& streams, const Settin
   counts_ = streams.size() == 1 || (streams.empty() && !settings.stream.empty());
   if (settings.exclusive && streams.size() != 1)
     throw Error::fatal(streams.empty()
-                           ? "exclusive needs the stream's last sequence: allow publishing to $JS.API.STREAM.NAMES and "
-                             "$JS.API.STREAM.INFO.*"
+                           ? "exclusive needs the stream's last sequence: allow publishing to " + settings.api_prefix +
+                                 "STREAM.NAMES and " + settings.api_prefix + "STREAM.INFO.*"
                            : "exclusive needs one stream, but the subject " + joined(subject_filters_) + " reaches " +
                                  describe(streams) + ": set `stream`, or narrow `subject`");
   if (streams.size() != 1) return;
@@ -154,6 +157,7 @@ void JetStreamSink::accept(const tide_message& event, std::size_t max_payload, C
 void JetStreamSink::ack(Results& results, milliseconds timeout) {
   const auto until = Clock::now() + timeout;
   if (held_ && quiet_ && in_flight_.empty()) held_->tell();
+  if (in_flight_.empty() && !blocked()) connection_.keep_alive();
   quiet_ = known_.empty();
   hand_over_known(results);
   collect(results);
@@ -206,7 +210,7 @@ void JetStreamSink::ask_for_last_sequence() {
         wrong_last_sequence);
   resyncing_ = true;
   asked_ = Clock::now();
-  connection_.ask(info_subject(stream_), {}, "info");
+  connection_.ask(info_request(stream_), {}, "info");
 }
 
 void JetStreamSink::pump(milliseconds timeout) {
@@ -215,7 +219,7 @@ void JetStreamSink::pump(milliseconds timeout) {
   } catch (const Error&) {
     // A user without the right to read the stream can still publish to it.
     const std::string denial = connection_.denial();
-    if (denial.find("Publish to \"$JS.API.CONSUMER.") == std::string::npos) throw;
+    if (!connection_.denied_api("CONSUMER.")) throw;
     connection_.forgive_denial();
     if (held_) held_->give_up(denial);
   }

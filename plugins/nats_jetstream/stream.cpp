@@ -9,6 +9,7 @@
 
 #include "help.hpp"
 #include "json.hpp"
+#include "new_stream.hpp"
 #include "subject.hpp"
 
 namespace tide::nats {
@@ -18,6 +19,8 @@ using simdjson::dom::element;
 
 // JetStream's err_code values.
 constexpr std::int64_t stream_not_found = 10059;
+constexpr std::int64_t stream_name_in_use = 10058;
+constexpr std::int64_t replicas_need_a_cluster = 10074;
 constexpr std::int64_t not_enabled_for_account = 10039;
 constexpr std::int64_t not_enabled = 10076;
 
@@ -45,7 +48,7 @@ class Api {
       : connection_(connection), settings_(settings), deadline_(deadline) {}
 
   std::vector<std::string> names_on_subject(const std::string& filter) {
-    const auto answer = call("$JS.API.STREAM.NAMES", "{\"subject\":" + json_string(filter) + "}");
+    const auto answer = call("STREAM.NAMES", "{\"subject\":" + json_string(filter) + "}");
     std::vector<std::string> names;
     simdjson::dom::array streams;
     if (answer["streams"].get(streams) != simdjson::SUCCESS) return names;
@@ -53,11 +56,32 @@ class Api {
     return names;
   }
 
-  Stream info(const std::string& name) {
-    const auto answer = call(info_subject(name), {});
+  Stream info(const std::string& name) { return read(call(info_request(name), {}), name); }
+
+  // For what the filters take. On disk, without a limit, with the server's duplicate window.
+  Stream create(const std::vector<std::string>& filters) {
+    std::string subjects;
+    for (const auto& subject : new_stream::subjects(filters)) {
+      if (subject.starts_with('*') || subject.starts_with('>'))
+        throw Error::fatal(
+            "create_stream makes no stream for " + subject +
+            ": a first part that varies would take other applications' subjects. Create it yourself, or let "
+            "`subject` begin with a fixed part.");
+      subjects += (subjects.empty() ? "" : ",") + json_string(subject);
+    }
+    const std::string name = new_stream::name(settings_.stream, filters.front());
+    return read(call("STREAM.CREATE." + name, "{\"name\":" + json_string(name) + ",\"subjects\":[" + subjects +
+                                                  "],\"storage\":\"file\",\"num_replicas\":" +
+                                                  std::to_string(settings_.new_stream_replicas) + "}"),
+                name);
+  }
+
+ private:
+  Stream read(const element& answer, const std::string& name) const {
     const element config = answer["config"];
     Stream stream;
     stream.name = name;
+    stream.api_prefix = settings_.api_prefix;
     stream.no_ack = get_or(config, "no_ack", false);
     stream.sealed = get_or(config, "sealed", false);
     stream.mirror = has(config, "mirror");
@@ -73,14 +97,15 @@ class Api {
     return stream;
   }
 
- private:
   // The answer is valid until the next call.
-  element call(const std::string& subject, const std::string& payload) {
-    const Reply reply = connection_.request(subject, payload, deadline_);
+  element call(const std::string& request, const std::string& payload) {
+    const std::string subject = settings_.api_prefix + request;
+    const Reply reply = connection_.request(request, payload, deadline_);
     if (reply.kind == Reply::Kind::no_responders)
-      throw Error::fatal(
-          "No responders: " + connection_.server() + " does not serve JetStream. " + std::string(help::jetstream),
-          NATS_NO_RESPONDERS);
+      throw Error::fatal("No responders: " + connection_.server() + " does not serve JetStream: nobody answers " +
+                             subject + ". " + std::string(help::jetstream) +
+                             (settings_.api_prefix == "$JS.API." ? "" : " Check js_domain or js_api_prefix."),
+                         NATS_NO_RESPONDERS);
     element answer;
     if (parser_.parse(reply.data().data(), reply.data().size()).get(answer) != simdjson::SUCCESS || !answer.is_object())
       throw Error::retry(connection_.server() + " answered " + subject + " with something that is no JSON");
@@ -100,6 +125,13 @@ class Api {
           code);
     if (code == not_enabled || code == not_enabled_for_account)
       throw Error::fatal("No responders: " + said + std::string(help::jetstream), code);
+    if (code == stream_name_in_use)
+      throw Error::fatal(
+          said + "It does not take the subject " + joined(settings_.subject_filters) +
+              ", and create_stream never changes one that exists: add the subject to it, or set `stream` to "
+              "another name.",
+          code);
+    if (code == replicas_need_a_cluster) throw Error::fatal(said + "Lower create_stream_replicas.", code);
     if (status >= 500) throw Error::retry(said, code);
     throw Error::fatal(said, code);
   }
@@ -128,10 +160,48 @@ void require_usable(const Stream& stream, const std::vector<std::string>& filter
   }
 }
 
+// missing: the filters that no stream takes, where one may be created for them.
+std::vector<Stream> look_up(Api& api, const Settings& settings, std::vector<std::string>& missing) {
+  const bool may_create = settings.new_stream_replicas > 0;
+  std::set<std::string> names;
+  if (settings.stream.empty()) {
+    for (const auto& filter : settings.subject_filters) {
+      const auto found = api.names_on_subject(filter);
+      names.insert(found.begin(), found.end());
+      if (!found.empty()) continue;
+      if (!may_create)
+        throw Error::fatal("Stream not found: no JetStream stream takes the subject " + filter + ". " +
+                               help::create_stream(settings.stream, filter),
+                           stream_not_found);
+      missing.push_back(filter);
+    }
+  } else {
+    names.insert(settings.stream);
+  }
+  std::vector<Stream> streams;
+  try {
+    for (const auto& name : names) streams.push_back(api.info(name));
+  } catch (const Error& error) {
+    if (error.native_code() != stream_not_found || !may_create || settings.stream.empty()) throw;
+    missing = settings.subject_filters;
+  }
+  return streams;
+}
+
+// Nobody knows before an event comes whether it will go there, so this stops nothing.
+void warn_of_gaps(const std::vector<Stream>& streams, const std::string& filter, Host host) {
+  std::vector<std::string> subjects;
+  for (const auto& stream : streams) subjects.insert(subjects.end(), stream.subjects.begin(), stream.subjects.end());
+  if (std::any_of(subjects.begin(), subjects.end(), [&](const auto& subject) { return covers(subject, filter); }))
+    return;
+  host.warn("`subject` can become " + filter + ", and no stream takes all of that: found " + joined(subjects) +
+            ". An event for another subject holds up the pipeline until a stream takes it");
+}
+
 }  // namespace
 
-std::string info_subject(const std::string& stream) {
-  return "$JS.API.STREAM.INFO." + stream;
+std::string info_request(const std::string& stream) {
+  return "STREAM.INFO." + stream;
 }
 
 std::uint64_t last_sequence_of(std::string_view info_answer) {
@@ -151,28 +221,23 @@ std::vector<Stream> find_streams(Connection& connection, const Settings& setting
   Api api(connection, settings, deadline);
   std::vector<Stream> streams;
   try {
-    std::set<std::string> names;
-    if (!settings.stream.empty()) names.insert(settings.stream);
-    for (const auto& filter : settings.subject_filters) {
-      if (!settings.stream.empty()) break;
-      const auto found = api.names_on_subject(filter);
-      if (found.empty())
-        throw Error::fatal("Stream not found: no JetStream stream takes the subject " + filter + ". " +
-                               help::create_stream(settings.stream, filter),
-                           stream_not_found);
-      names.insert(found.begin(), found.end());
+    std::vector<std::string> missing;
+    streams = look_up(api, settings, missing);
+    if (!missing.empty()) {
+      streams.push_back(api.create(missing));
+      host.info("created stream " + streams.back().name + " on the subjects " + joined(streams.back().subjects));
     }
-    for (const auto& name : names) streams.push_back(api.info(name));
-  } catch (const Error& error) {
+  } catch (const Error&) {
     // A user that may publish events and nothing else is a good idea: its first publish will tell what the API can't.
-    if (connection.denial().find("Publish to \"$JS.API.") == std::string::npos) throw;
+    if (!connection.denied_api("") || connection.denied_api("STREAM.CREATE.")) throw;
     connection.forgive_denial();
-    host.warn("cannot check the stream before publishing (" + connection.denial() +
-              "): allow publishing to $JS.API.STREAM.NAMES and $JS.API.STREAM.INFO.* for that");
+    host.warn("cannot check the stream before publishing (" + connection.denial() + "): allow publishing to " +
+              settings.api_prefix + "STREAM.NAMES and " + settings.api_prefix + "STREAM.INFO.* for that");
     return {};
   }
   for (const auto& stream : streams)
     require_usable(stream, settings.stream.empty() ? std::vector<std::string>{} : settings.subject_filters);
+  for (const auto& filter : settings.subject_filters) warn_of_gaps(streams, filter, host);
   return streams;
 }
 

@@ -39,11 +39,15 @@ std::string filter_of(std::string_view subject_template) {
   return filter;
 }
 
+bool is_fixed(std::string_view filter) {
+  return filter.find_first_of("*>") == std::string_view::npos;
+}
+
 // A variable's value may have dots after all, where it is a name: what follows the first one is open.
 std::string common_filter(const std::vector<std::string>& filters) {
   const std::string& first = filters.front();
   const bool same = std::all_of(filters.begin(), filters.end(), [&](const auto& filter) { return filter == first; });
-  if (same && first.find_first_of("*>") == std::string::npos) return first;
+  if (same && is_fixed(first)) return first;
   std::string common;
   for (std::size_t begin = 0, dot = first.find('.'); dot != std::string::npos;
        begin = dot + 1, dot = first.find('.', begin)) {

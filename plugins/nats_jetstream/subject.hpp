@@ -16,6 +16,9 @@ bool is_publishable(std::string_view subject);
 // may be several (TIDE_UNKNOWN_TOKENS) a final '>'.
 std::string filter_of(std::string_view subject_template);
 
+// True when only one subject matches the filter.
+bool is_fixed(std::string_view filter);
+
 // One filter that takes all that these take and little else; ">" where they have nothing in common.
 std::string common_filter(const std::vector<std::string>& filters);
 

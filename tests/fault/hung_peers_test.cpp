@@ -1,7 +1,7 @@
 // A peer that hangs (SIGSTOP) says nothing, and its connections stay open: only a deadline tells.
 #include <csignal>
 
-#include "fault/tcp_proxy.hpp"
+#include "support/tcp_proxy.hpp"
 #include "fault/world.hpp"
 
 namespace tide::test {

@@ -1,5 +1,5 @@
 // The network between the relay and its peers stalls, delays and cuts in the middle of what is said.
-#include "fault/tcp_proxy.hpp"
+#include "support/tcp_proxy.hpp"
 #include "fault/world.hpp"
 
 namespace tide::test {

@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <map>
 #include <regex>
+#include <set>
 #include <sstream>
 
 #include "support/servers.hpp"
@@ -65,6 +67,72 @@ TEST(Documents, HoldTheOptionTableThatTheProgramPrints) {
   EXPECT_NE(info.out.find(table), std::string::npos)
       << "copy the table of `tide-relay plugins info nats` to docs/nats.md:\n"
       << info.out;
+}
+
+// The names in the first column of a table.
+std::vector<std::string> first_column(const std::string& text) {
+  std::vector<std::string> names;
+  const std::regex row(R"(\n\| ([a-z_.]+) \|)");
+  for (std::sregex_iterator match(text.begin(), text.end(), row), none; match != none; ++match)
+    names.push_back((*match)[1]);
+  return names;
+}
+
+std::vector<std::string> options() {
+  const auto info = relay({"plugins", "info", "nats"});
+  EXPECT_EQ(info.exit_code, 0) << info.err;
+  auto names = first_column(info.out);
+  EXPECT_GT(names.size(), 20U);
+  return names;
+}
+
+// "Suite.Name" of every test.
+std::set<std::string> tests() {
+  std::set<std::string> names;
+  const std::regex test(R"(TEST(?:_F|_P)?\((\w+),\s+(\w+)\))");
+  for (const auto& entry : fs::recursive_directory_iterator(source() / "tests")) {
+    if (entry.path().extension() != ".cpp") continue;
+    const std::string code = read(fs::relative(entry.path(), source()).string());
+    for (std::sregex_iterator match(code.begin(), code.end(), test), none; match != none; ++match)
+      names.insert((*match)[1].str() + "." + (*match)[2].str());
+  }
+  return names;
+}
+
+TEST(Documents, NameATestForEveryOption) {
+  const auto known = tests();
+  const std::string text = read("docs/nats-tests.md");
+  std::map<std::string, std::size_t> rows;  // tests by first column
+  const std::regex row(R"(\n\| ([^|]+) \| ([^|]+) \|)");
+  for (std::sregex_iterator match(text.begin(), text.end(), row), none; match != none; ++match) {
+    const std::string cell = (*match)[2];
+    const std::regex name("`([^`]+)`");
+    for (std::sregex_iterator test(cell.begin(), cell.end(), name); test != none; ++test) {
+      ++rows[(*match)[1]];
+      EXPECT_TRUE(known.contains((*test)[1])) << "there is no test " << (*test)[1] << ", for " << (*match)[1];
+    }
+  }
+  for (const auto& option : options())
+    EXPECT_GT(rows[option], 0U) << "name a test of the option " << option << " in docs/nats-tests.md";
+}
+
+TEST(Documents, ShowEveryKeyInTheSampleConfiguration) {
+  const std::string sample = read("packaging/tide-relay.toml");
+  const std::string with_all = std::regex_replace(sample, std::regex("(^|\n)#([a-z])"), "$1$2");
+  for (const auto& text : {sample, with_all}) {
+    const TempDir dir;
+    std::ofstream(dir / "tide-relay.toml") << text;
+    const auto check = relay({"check", "--config", (dir / "tide-relay.toml").string()});
+    EXPECT_EQ(check.exit_code, 0) << text << check.out << check.err;
+  }
+  auto keys = options();
+  const auto code = read("core/config/config_file.cpp");
+  const std::regex key(R"(table\.(?:read|read_required)\("([a-z_]+)\")");
+  for (std::sregex_iterator match(code.begin(), code.end(), key), none; match != none; ++match)
+    keys.push_back((*match)[1]);
+  for (const auto& name : keys)
+    EXPECT_NE(with_all.find("\n" + name + " = "), std::string::npos)
+        << name << " is missing in packaging/tide-relay.toml";
 }
 
 TEST(Documents, NameEveryCommand) {

@@ -125,6 +125,16 @@ void JetStream::purge(const std::string& name) {
   check(js_PurgeStream(context_.get(), name.c_str(), nullptr, &code), "purge stream " + name, code);
 }
 
+std::string JetStream::api(const std::string& request, const std::string& json) {
+  natsMsg* raw = nullptr;
+  check(natsConnection_RequestString(&raw, connection_.get(), ("$JS.API." + request).c_str(), json.c_str(), 5000),
+        request);
+  const Handle<natsMsg> answer(raw, natsMsg_Destroy);
+  std::string text(natsMsg_GetData(raw), static_cast<std::size_t>(natsMsg_GetDataLength(raw)));
+  if (text.find("\"error\":") != std::string::npos) throw std::runtime_error(request + ": " + text);
+  return text;
+}
+
 StreamInfo JetStream::info(const std::string& name) {
   jsStreamInfo* raw = nullptr;
   jsErrCode code{};

@@ -68,6 +68,9 @@ class JetStream {
   void delete_stream(const std::string& name);
   void purge(const std::string& name);
 
+  // One request to JetStream's API, such as "STREAM.INFO.EVENTS"; returns the answer. Throws when that is an error.
+  std::string api(const std::string& request, const std::string& json);
+
   StreamInfo info(const std::string& name);
   std::vector<Message> messages(const std::string& name);  // all that are stored, by sequence
 

@@ -339,6 +339,21 @@ void NatsServer::start(std::string config) {
   start();
 }
 
+void NatsServer::reload(std::string config) {
+  config_ = std::move(config);
+  write_config();
+  const auto reloads = [this] {
+    const std::string text = log();
+    std::size_t count = 0;
+    for (std::size_t at = 0; (at = text.find("Reloaded server configuration", at)) != std::string::npos; ++at) ++count;
+    return count;
+  };
+  const auto before = reloads();
+  process_->kill(SIGHUP);
+  if (!eventually(start_timeout, [&] { return reloads() > before; }))
+    throw std::runtime_error("nats-server did not take its new configuration:\n" + tail(log()));
+}
+
 void NatsServer::stop() {
   if (!process_) return;
   process_->terminate(seconds(20));

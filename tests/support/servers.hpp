@@ -88,6 +88,7 @@ class NatsServer {
   void kill9();                    // SIGKILL, and waits for its end
   void start();                    // on the same port and folder
   void start(std::string config);  // the same with other appended configuration
+  void reload(std::string config);  // the same without a restart
   void pause();
   void resume();
 

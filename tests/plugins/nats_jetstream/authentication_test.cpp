@@ -3,10 +3,11 @@
 
 #include <nats/nats.h>
 
+#include <filesystem>
 #include <fstream>
 #include <memory>
 
-#include "credentials.hpp"
+#include "jwt_operator.hpp"
 #include "plugin_host.hpp"
 #include "support/jetstream.hpp"
 #include "support/servers.hpp"
@@ -85,6 +86,15 @@ class Authentication : public ::testing::Test {
     EXPECT_EQ(outcome.error.find("s3cr3t"), std::string::npos) << outcome.error;
   }
 
+  // What became of an instance that the server should cut off; TIDE_OK when it did not.
+  static Outcome broken_within(Instance& sink, std::chrono::milliseconds time) {
+    eventually(time, [&] {
+      sink.ack(std::chrono::milliseconds(100));
+      return sink.outcome().status != TIDE_OK;
+    });
+    return sink.outcome();
+  }
+
   std::unique_ptr<NatsServer> server;
 };
 
@@ -114,25 +124,96 @@ TEST_F(Authentication, TakesAnNkeySeed) {
   expect_violation({{"nkey_seed", other_nkey_seed}});
 }
 
-TEST_F(Authentication, TakesACredentialsFile) {
-  const TempDir dir;
-  const std::string file = (dir / "user.creds").string();
-  const std::string wrong_file = (dir / "wrong.creds").string();
-  std::ofstream(file) << credentials::user_file;
-  std::ofstream(wrong_file) << credentials::wrong_user_file;
-  server = std::make_unique<NatsServer>(credentials::server_config);
-  create_stream_as(server->url(), file);
+class Credentials : public Authentication {
+ protected:
+  Credentials() {
+    server = std::make_unique<NatsServer>(operator_.server_config());
+    create_stream_as(server->url(), operator_.file("relay.creds"));
+  }
 
-  expect_authorized({{"credentials_file", file}});
-  expect_violation({{"credentials_file", wrong_file}});
+  Options with(const std::string& name) const { return {{"credentials_file", operator_.file(name)}}; }
+
+  static constexpr int short_life_s = 3;
+  JwtOperator operator_{short_life_s};
+};
+
+TEST_F(Credentials, Authorize) {
+  expect_authorized(with("relay.creds"));
   expect_violation({});
+}
+
+TEST_F(Credentials, AreRefusedWhenTheyAreWrong) {
+  for (const auto* name : {"wrong-seed.creds", "stranger.creds", "expired.creds"}) {
+    SCOPED_TRACE(name);
+    expect_violation(with(name));
+  }
+}
+
+TEST_F(Credentials, OfAUserWithoutTheRightToPublishAreRefusedAtConnect) {
+  const Instance sink({{"url", server->url()},
+                       {"subject", std::string("events.a")},
+                       {"credentials_file", operator_.file("no-publish.creds")}});
+  EXPECT_EQ(sink.connected().status, TIDE_FATAL);
+  for (const auto* word : {"Authorization violation", "Publish to \"events.a\"", "publish permission"})
+    EXPECT_NE(sink.connected().error.find(word), std::string::npos) << sink.connected().error;
+}
+
+TEST_F(Credentials, OfAnotherAccountFindNoStream) {
+  const auto outcome = attempt(with("empty-account.creds"));
+  EXPECT_EQ(outcome.status, TIDE_FATAL);
+  EXPECT_NE(outcome.error.find("Stream not found"), std::string::npos) << outcome.error;
+}
+
+TEST_F(Credentials, OfAnAccountWithoutJetStreamAreToldSo) {
+  const auto outcome = attempt(with("bare-account.creds"));
+  EXPECT_EQ(outcome.status, TIDE_FATAL);
+  for (const auto* word : {"No responders", "for this account"})
+    EXPECT_NE(outcome.error.find(word), std::string::npos) << outcome.error;
+}
+
+TEST_F(Credentials, AreReadAgainAfterTheUserWasRevoked) {
+  const std::string file = operator_.file("current.creds");
+  const auto replace_by = [&](const std::string& name) {
+    std::filesystem::copy_file(operator_.file(name), file, std::filesystem::copy_options::overwrite_existing);
+  };
+  replace_by("relay.creds");
+  const Options options{{"url", server->url()}, {"subject", std::string("events.a")}, {"credentials_file", file}};
+  Instance sink(options);
+  ASSERT_EQ(sink.deliver({{"events.a", "1"}})[0].status, TIDE_STORED);
+
+  server->reload(operator_.revoked_config());
+  const auto outcome = broken_within(sink, std::chrono::seconds(5));
+  EXPECT_EQ(outcome.status, TIDE_RETRY) << outcome.error;
+  for (const auto* word : {"Revoked", "credentials_file is read again"})
+    EXPECT_NE(outcome.error.find(word), std::string::npos) << outcome.error;
+  expect_violation(options);
+
+  replace_by("next.creds");
+  expect_authorized(options);
+}
+
+TEST_F(Credentials, AreReadAgainAfterTheyExpired) {
+  const std::string file = operator_.file("short.creds");
+  const Options options{{"url", server->url()}, {"subject", std::string("events.a")}, {"credentials_file", file}};
+  Instance sink(options);
+  ASSERT_EQ(sink.deliver({{"events.a", "1"}})[0].status, TIDE_STORED);
+
+  const auto outcome = broken_within(sink, std::chrono::seconds(2 * short_life_s));
+  EXPECT_EQ(outcome.status, TIDE_RETRY) << outcome.error;
+  for (const auto* word : {"Expired", "credentials_file is read again"})
+    EXPECT_NE(outcome.error.find(word), std::string::npos) << outcome.error;
+  // The server counts in whole seconds.
+  EXPECT_TRUE(eventually(std::chrono::seconds(5), [&] { return attempt(options).status == TIDE_FATAL; }));
+
+  std::filesystem::copy_file(operator_.file("next.creds"), file, std::filesystem::copy_options::overwrite_existing);
+  expect_authorized(options);
 }
 
 TEST_F(Authentication, SaysWhatIsWrongWithACredentialsFile) {
   const TempDir dir;
   const std::string file = (dir / "empty.creds").string();
   std::ofstream(file) << "nothing of use\n";
-  server = std::make_unique<NatsServer>(credentials::server_config);
+  start("", "unused:unused");
   const auto outcome = attempt({{"credentials_file", file}});
   EXPECT_EQ(outcome.status, TIDE_FATAL);
   EXPECT_NE(outcome.error.find(file), std::string::npos) << outcome.error;
@@ -182,6 +263,30 @@ TEST_F(Authentication, PublishesForAUserThatMayNotAskAboutStreams) {
   start(users("{user: relay, password: x, permissions: {publish: ['events.>'], subscribe: ['_INBOX.>']}}"),
         "admin:admin");
   expect_authorized({{"username", "relay"}, {"password", "x"}});
+}
+
+TEST_F(Authentication, NoticesAMissingRightToItsInboxAlsoWithoutTheRightToAskAboutStreams) {
+  start(users("{user: relay, password: x, permissions: {publish: ['events.>'], subscribe: ['other.>']}}"),
+        "admin:admin");
+  const Instance sink(
+      {{"url", server->url()}, {"subject", std::string("events.a")}, {"username", "relay"}, {"password", "x"}});
+  EXPECT_EQ(sink.connected().status, TIDE_FATAL);
+  for (const auto* word : {"Authorization violation", "Subscription to \"_INBOX."})
+    EXPECT_NE(sink.connected().error.find(word), std::string::npos) << sink.connected().error;
+}
+
+TEST_F(Authentication, RefusesAtConnectAUserThatMayNotPublishAndSendsNothing) {
+  start(users("{user: relay, password: x, permissions: {publish: ['$JS.API.>']}}, {user: good, password: x}"),
+        "admin:admin");
+  JetStream watcher(with_user_info(*server, "admin:admin"));
+  auto events = watcher.subscribe("events.>");
+  for (const auto* user : {"relay", "good"}) {
+    const Instance sink(
+        {{"url", server->url()}, {"subject", std::string("events.a")}, {"username", user}, {"password", "x"}});
+    EXPECT_EQ(sink.connected().status, user == std::string("good") ? TIDE_OK : TIDE_FATAL) << sink.connected().error;
+  }
+  EXPECT_FALSE(events.next(std::chrono::milliseconds(200))) << "the check was delivered as a message";
+  EXPECT_EQ(watcher.info("EVENTS").last_sequence, 0u);
 }
 
 }  // namespace

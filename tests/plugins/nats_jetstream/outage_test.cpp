@@ -7,6 +7,7 @@
 #include "plugin_host.hpp"
 #include "support/jetstream.hpp"
 #include "support/servers.hpp"
+#include "support/tcp_proxy.hpp"
 
 namespace tide::test {
 namespace {
@@ -62,11 +63,23 @@ TEST(Unreachable, NeverShowsUserInfo) {
 
 TEST_F(Outage, ConnectGivesUpAtItsDeadlineWhenTheServerHangs) {
   server.pause();
+  ASSERT_TRUE(eventually(seconds(5), [&] { return stands_still(server.pid()); }));
   const auto start = Clock::now();
   const Instance sink(options(server.url()), milliseconds(1500));
   EXPECT_EQ(sink.connected().status, TIDE_RETRY) << sink.connected().error;
   EXPECT_LT(Clock::now() - start, milliseconds(2500));
   server.resume();
+}
+
+// cnats waits for ever where a server hangs after its greeting.
+TEST_F(Outage, ConnectGivesUpAtItsDeadlineWhenTheServerHangsAfterItsGreeting) {
+  TcpProxy proxy(server.port());
+  proxy.delay(milliseconds(800));  // the greeting comes at 0.8 s, what follows would at 2.4 s
+  const auto start = Clock::now();
+  const Instance sink(options("nats://127.0.0.1:" + std::to_string(proxy.port())), milliseconds(1500));
+  EXPECT_LT(Clock::now() - start, milliseconds(2200));
+  EXPECT_EQ(sink.connected().status, TIDE_RETRY);
+  EXPECT_NE(sink.connected().error.find("in time"), std::string::npos) << sink.connected().error;
 }
 
 TEST_F(Outage, UsesAnyReachableServerOfTheList) {
@@ -114,6 +127,23 @@ TEST_F(Outage, GivesUpOnAServerThatHangs) {
   sink.close();
   EXPECT_LT(Clock::now() - closing, seconds(2));
   server.resume();
+}
+
+TEST_F(Outage, NoticesAHungServerWhileIdle) {
+  Instance sink(options(server.url()));
+  server.pause();
+  ASSERT_TRUE(eventually(seconds(5), [&] { return stands_still(server.pid()); }));
+  const auto start = Clock::now();
+  EXPECT_EQ(broken_within(sink, seconds(12)).status, TIDE_RETRY);
+  EXPECT_GT(Clock::now() - start, seconds(5));
+  EXPECT_NE(sink.outcome().error.find("no sign of life"), std::string::npos) << sink.outcome().error;
+  server.resume();
+}
+
+TEST_F(Outage, KeepsAnIdleConnectionToAServerThatAnswers) {
+  Instance sink(options(server.url()));
+  EXPECT_EQ(broken_within(sink, seconds(11)).status, TIDE_OK) << sink.outcome().error;
+  EXPECT_EQ(sink.deliver({{"events.a", "1"}})[0].status, TIDE_STORED);
 }
 
 TEST_F(Outage, NeitherPublishNorCloseBlocksOnAServerThatHangs) {

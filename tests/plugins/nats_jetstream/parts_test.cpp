@@ -1,12 +1,19 @@
 // The parts of the plugin that need no server.
 #include <gtest/gtest.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "nats_jetstream/ack.hpp"
+#include "nats_jetstream/connect_limit.hpp"
 #include "nats_jetstream/in_flight.hpp"
 #include "nats_jetstream/nkey.hpp"
 #include "nats_jetstream/sequence_chain.hpp"
 #include "nats_jetstream/server_url.hpp"
 #include "nats_jetstream/subject.hpp"
+#include "nats_jetstream/tls_error.hpp"
 #include "tide/sink.hpp"
 
 namespace tide::nats {
@@ -187,6 +194,80 @@ TEST(SequenceChain, ForgivesAfterProgress) {
     chain.stored();
   }
   EXPECT_FALSE(chain.has_other_writer());
+}
+
+TEST(TlsError, StopsForACertificateAndRetriesABrokenConnection) {
+  const auto status_of = [](const std::string& text) {
+    try {
+      throw_tls_error("TLS failed", text, 1);
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(text), std::string::npos) << error.what();
+      return error.status();
+    }
+  };
+  EXPECT_EQ(status_of("SSL handshake error: 10:certificate has expired:depth=0"), TIDE_FATAL);
+  EXPECT_EQ(status_of("SSL handshake error: sslv3 alert bad certificate"), TIDE_FATAL);
+  EXPECT_EQ(status_of("SSL handshake error: unexpected eof while reading"), TIDE_RETRY);
+  EXPECT_EQ(status_of(""), TIDE_RETRY);
+}
+
+// Listens on a loopback port, and connects to it; nobody ever says anything.
+class Quiet {
+ public:
+  Quiet() {
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address_;
+    if (::bind(listener_, generic(), size) != 0 || ::listen(listener_, 8) != 0 ||
+        ::getsockname(listener_, generic(), &size) != 0)
+      throw std::runtime_error("cannot listen");
+  }
+  ~Quiet() {
+    for (const int fd : connections_) ::close(fd);
+    ::close(listener_);
+  }
+  std::uint16_t port() const { return ntohs(address_.sin_port); }
+  int connect() {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    connections_.push_back(fd);
+    EXPECT_EQ(::connect(fd, generic(), sizeof address_), 0);
+    return fd;
+  }
+
+ private:
+  sockaddr* generic() { return reinterpret_cast<sockaddr*>(&address_); }
+  int listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address_{};
+  std::vector<int> connections_;
+};
+
+bool ended(int fd) {
+  char byte = 0;
+  return ::recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+TEST(ConnectLimit, EndsTheAttemptAndNoOtherConnection) {
+  Quiet server;
+  Quiet other_server;
+  const int before = server.connect();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
+  const ConnectLimit limit(deadline, {server.port()});
+  const int made_meanwhile = server.connect();
+  ConnectLimit::claim(made_meanwhile);
+  const int elsewhere = other_server.connect();
+  const int attempt = server.connect();
+  const int second_attempt = server.connect();
+
+  char byte = 0;
+  EXPECT_EQ(::recv(attempt, &byte, 1, 0), 0);  // blocks, as the TLS handshake does
+  EXPECT_GE(std::chrono::steady_clock::now(), deadline);
+  EXPECT_EQ(::recv(second_attempt, &byte, 1, 0), 0);
+  EXPECT_FALSE(ended(before));
+  EXPECT_FALSE(ended(made_meanwhile));
+  EXPECT_FALSE(ended(elsewhere));
+
+  ConnectLimit::release(made_meanwhile);
+  EXPECT_EQ(::recv(made_meanwhile, &byte, 1, 0), 0);
 }
 
 }  // namespace

@@ -52,6 +52,8 @@ std::vector<Grown<tide_value>> values_of(const Options& options, std::deque<std:
       value.is_set = 1;
       if (const auto* string = std::get_if<std::string>(&set->second))
         value.string = str(*string);
+      else if (const auto* integer = std::get_if<std::int64_t>(&set->second))
+        value.integer = *integer;
       else if (const auto* texts = std::get_if<std::vector<std::string>>(&set->second)) {
         value.string = str(texts->front());
         auto& rest = others.emplace_back();
@@ -60,6 +62,9 @@ std::vector<Grown<tide_value>> values_of(const Options& options, std::deque<std:
         value.alternative_count = rest.size();
       } else
         value.integer = std::get<bool>(set->second) ? 1 : 0;
+    } else if (option.type == TIDE_TYPE_INT && option.default_value != nullptr) {
+      value.is_set = 1;
+      value.integer = std::stoll(option.default_value);
     }
   }
   return values;

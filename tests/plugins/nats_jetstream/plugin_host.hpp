@@ -18,7 +18,7 @@ namespace tide::test {
 
 // Values for the plugin's options, by name; several for a template that routes give alternatives. Options that are left
 // out get their defaults.
-using Options = std::map<std::string, std::variant<std::string, bool, std::vector<std::string>>>;
+using Options = std::map<std::string, std::variant<std::string, bool, std::int64_t, std::vector<std::string>>>;
 
 struct Event {
   std::string subject;

@@ -65,6 +65,46 @@ TEST_F(StreamLookup, RefusesAStreamThatDoesNotAcknowledge) {
   expect_fatal(options(), {"EVENTS", "no_ack"});
 }
 
+TEST_F(StreamLookup, RefusesASealedStream) {
+  jetstream.create_stream("EVENTS", {"events.>"});
+  jetstream.api("STREAM.UPDATE.EVENTS",
+                R"({"name":"EVENTS","subjects":["events.>"],"sealed":true,"allow_rollup_hdrs":false,
+    "discard":"new","deny_delete":true,"deny_purge":true})");
+  expect_fatal(options(), {"EVENTS", "sealed"});
+}
+
+TEST_F(StreamLookup, RefusesAMirror) {
+  jetstream.create_stream("ORIGIN", {"events.>"});
+  jetstream.api("STREAM.CREATE.COPY", R"({"name":"COPY","mirror":{"name":"ORIGIN"}})");
+  expect_fatal(options(any_event, "COPY"), {"COPY", "mirror"});
+}
+
+TEST_F(StreamLookup, SendsEachSubjectToTheStreamThatTakesIt) {
+  jetstream.create_stream("ORDERS", {"events.orders.*"});
+  jetstream.create_stream("OTHERS", {"events.parcels.delete", "returns.>"});
+  jetstream.create_stream("ELSEWHERE", {"elsewhere.>"});
+  Instance sink(options());
+  EXPECT_NE(sink.log().find("stream ORDERS (duplicate window 120 s), OTHERS (duplicate window 120 s)"),
+            std::string::npos)
+      << sink.log();
+
+  for (const auto& result : sink.deliver({{"events.orders.insert", "1"}, {"events.parcels.delete", "1"}}))
+    EXPECT_EQ(result.status, TIDE_STORED) << result.error;
+
+  EXPECT_EQ(jetstream.messages("ORDERS").at(0).subject, "events.orders.insert");
+  EXPECT_EQ(jetstream.messages("OTHERS").at(0).subject, "events.parcels.delete");
+}
+
+TEST_F(StreamLookup, WarnsOfSubjectsThatNoStreamTakes) {
+  jetstream.create_stream("EVENTS", {"events.orders.*", "events.returns.*"});
+  const Instance some(options());
+  EXPECT_EQ(some.connected().status, TIDE_OK);
+  EXPECT_NE(some.log().find("no stream takes all of that: found events.orders.*, events.returns.*"), std::string::npos)
+      << some.log();
+  const Instance all(options("events.orders.\x1a"));
+  EXPECT_EQ(all.log().find("takes all of that"), std::string::npos) << all.log();
+}
+
 TEST_F(StreamLookup, RefusesASubjectTemplateWithAWildcard) {
   jetstream.create_stream("EVENTS", {"events.>"});
   expect_fatal(options("events.*"), {"subject"});
@@ -154,6 +194,69 @@ TEST_F(StreamLookup, RetriesWhenTheStreamIsFull) {
   EXPECT_EQ(results[0].status, TIDE_STORED) << results[0].error;
   EXPECT_EQ(results[1].status, TIDE_RETRY);
   EXPECT_EQ(results[1].native_code, 10077);
+}
+
+class CreateStream : public StreamLookup {
+ protected:
+  Options creating(const std::string& subject, Options more = {}) const {
+    more.merge(options(subject));
+    more["create_stream"] = true;
+    return more;
+  }
+};
+
+TEST_F(CreateStream, MakesOneOnDiskForTheWholeFamilyOfSubjects) {
+  Instance sink(creating(any_event));
+  ASSERT_EQ(sink.connected().status, TIDE_OK) << sink.connected().error;
+  EXPECT_NE(sink.log().find("created stream EVENTS on the subjects events.>"), std::string::npos) << sink.log();
+  const auto config = jetstream.api("STREAM.INFO.EVENTS", "");
+  for (const auto* part : {"\"subjects\":[\"events.\\u003e\"]", "\"storage\":\"file\"", "\"retention\":\"limits\"",
+                           "\"max_msgs\":-1", "\"duplicate_window\":120000000000", "\"num_replicas\":1"})
+    EXPECT_NE(config.find(part), std::string::npos) << part << " in " << config;
+  EXPECT_EQ(sink.deliver({{"events.a.with.dots", "1"}})[0].status, TIDE_STORED);
+}
+
+TEST_F(CreateStream, TakesItsNameFromTheOption) {
+  const Instance sink(creating("orders.events", {{"stream", "MINE"}}));
+  ASSERT_EQ(sink.connected().status, TIDE_OK) << sink.connected().error;
+  EXPECT_NE(jetstream.api("STREAM.INFO.MINE", "").find("\"subjects\":[\"orders.events\"]"), std::string::npos);
+}
+
+TEST_F(CreateStream, ChangesNoneThatExists) {
+  jetstream.create_stream("EVENTS", {"events.orders.*"});
+  const auto before = jetstream.api("STREAM.INFO.EVENTS", "");
+  const Instance taken(creating("events.orders.\x1a"));
+  EXPECT_EQ(taken.connected().status, TIDE_OK) << taken.connected().error;
+  expect_fatal(creating("events.returns.insert"), {"EVENTS", "in use", "never changes one that exists"});
+  expect_fatal(creating("returns.a", {{"stream", "EVENTS"}}), {"EVENTS", "does not take the subject returns.a"});
+  EXPECT_EQ(jetstream.api("STREAM.INFO.EVENTS", "").substr(0, before.find("\"state\"")),
+            before.substr(0, before.find("\"state\"")));
+}
+
+TEST_F(CreateStream, MakesNoneThatWouldTakeTheSubjectsOfOthers) {
+  expect_fatal(creating("\x1a.events"), {"create_stream", "begin with a fixed part"});
+}
+
+TEST_F(CreateStream, AsksForTheReplicasThatAreConfigured) {
+  expect_fatal(creating(any_event, {{"create_stream_replicas", std::int64_t{3}}}),
+               {"non-clustered", "create_stream_replicas"});
+}
+
+TEST_F(CreateStream, SaysWhichRightIsMissing) {
+  server.stop();
+  server.start(
+      "authorization { users: [ {user: u, password: p, permissions: {publish: ['events.>', "
+      "'$JS.API.STREAM.NAMES', '$JS.API.STREAM.INFO.*']}} ] }");
+  expect_fatal(creating(any_event, {{"username", "u"}, {"password", "p"}}),
+               {"Authorization violation", "$JS.API.STREAM.CREATE.EVENTS"});
+}
+
+TEST(WithoutJetStream, SaysSoForTheAccountAlone) {
+  const NatsServer server(
+      "accounts { WITH { jetstream: enabled, users: [{user: w, password: w}] }, WITHOUT { users: [{user: u, password: "
+      "u}] } }");
+  expect_fatal({{"url", server.url()}, {"subject", any_event}, {"username", "u"}, {"password", "u"}},
+               {"No responders", "for this account"});
 }
 
 TEST(WithoutJetStream, SaysThatJetStreamIsNotEnabled) {

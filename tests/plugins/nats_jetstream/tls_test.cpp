@@ -1,32 +1,59 @@
 // Encryption is never given up silently.
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "plugin_host.hpp"
-#include "splitting_proxy.hpp"
 #include "support/jetstream.hpp"
 #include "support/servers.hpp"
+#include "support/tcp_proxy.hpp"
 
 namespace tide::test {
 namespace {
 
-// A CA and a certificate for localhost that it signed.
+// A CA and what it signed: a server's certificate for localhost, a client's, and some that are no good.
 class Certificates {
  public:
   Certificates() {
-    openssl({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
-             "/CN=test-ca", "-keyout", file("ca.key"), "-out", ca()});
-    openssl({"req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost",
-             "-keyout", file("server.key"), "-out", file("server.csr")});
-    const std::string names = file("names.ext");
-    run({"sh", "-c", "echo subjectAltName=DNS:localhost > '" + names + "'"});
-    openssl({"x509", "-req", "-in", file("server.csr"), "-CA", ca(), "-CAkey", file("ca.key"), "-CAcreateserial",
-             "-days", "2", "-extfile", names, "-out", file("server.crt")});
+    make_ca("ca");
+    make("server", "ca", {"-days", "2"});
+    make("client", "ca", {"-days", "2"});
   }
 
-  std::string ca() const { return file("ca.crt"); }
-  std::string server_config() const {
-    return "tls { cert_file: '" + file("server.crt") + "', key_file: '" + file("server.key") + "' }";
+  void make_ca(const std::string& name) const {
+    openssl({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+             "/CN=" + name, "-keyout", key(name), "-out", certificate(name)});
   }
+  // For localhost, signed by the CA; validity as openssl takes it.
+  void make(const std::string& name, const std::string& ca_name, const std::vector<std::string>& validity) const {
+    openssl({"req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost",
+             "-keyout", key(name), "-out", file(name + ".csr")});
+    std::ofstream(file("names.ext")) << "subjectAltName=DNS:localhost\n";
+    std::vector<std::string> sign{"x509",
+                                  "-req",
+                                  "-in",
+                                  file(name + ".csr"),
+                                  "-CA",
+                                  certificate(ca_name),
+                                  "-CAkey",
+                                  key(ca_name),
+                                  "-CAcreateserial",
+                                  "-extfile",
+                                  file("names.ext"),
+                                  "-out",
+                                  certificate(name)};
+    sign.insert(sign.end(), validity.begin(), validity.end());
+    openssl(sign);
+  }
+
+  std::string ca() const { return certificate("ca"); }
+  std::string certificate(const std::string& name) const { return file(name + ".crt"); }
+  std::string key(const std::string& name) const { return file(name + ".key"); }
+  std::string server_config(const std::string& name = "server", const std::string& more = {}) const {
+    return "tls { cert_file: '" + certificate(name) + "', key_file: '" + key(name) + "'" + more + " }";
+  }
+  // The server verifies its clients.
+  std::string verifying_config() const { return server_config("server", ", ca_file: '" + ca() + "', verify: true"); }
 
  private:
   std::string file(std::string_view name) const { return (dir_ / name).string(); }
@@ -43,9 +70,10 @@ class Tls : public ::testing::Test {
  protected:
   Tls() { JetStream(server.url()).create_stream("EVENTS", {"events.>"}); }
 
-  void turn_tls_on() {
+  void turn_tls_on() { restart_with(certificates.server_config()); }
+  void restart_with(const std::string& config) {
     server.stop();
-    server.start(certificates.server_config());
+    server.start(config);
   }
 
   std::string address(const std::string& scheme, const std::string& host = "localhost") const {
@@ -58,9 +86,18 @@ class Tls : public ::testing::Test {
     return more;
   }
 
+  void expect_stored(const Options& options) const {
+    Instance sink(options);
+    ASSERT_EQ(sink.connected().status, TIDE_OK) << sink.connected().error;
+    EXPECT_EQ(sink.deliver({{"events.a", "k"}})[0].status, TIDE_STORED);
+  }
+
   void expect_fatal(const Options& options, const std::string& word) const {
+    expect_refused(options, TIDE_FATAL, word);
+  }
+  void expect_refused(const Options& options, int status, const std::string& word) const {
     const Instance sink(options);
-    EXPECT_EQ(sink.connected().status, TIDE_FATAL) << sink.connected().error;
+    EXPECT_EQ(sink.connected().status, status) << sink.connected().error;
     EXPECT_NE(sink.connected().error.find(word), std::string::npos) << sink.connected().error;
   }
 
@@ -72,9 +109,7 @@ TEST_F(Tls, DeliversWithEitherWayToAskForIt) {
   turn_tls_on();
   for (const Options& options : {with(address("tls"), {{"tls_ca_cert", certificates.ca()}}),
                                  with(address("nats"), {{"tls_enabled", true}, {"tls_ca_cert", certificates.ca()}})}) {
-    Instance sink(options);
-    ASSERT_EQ(sink.connected().status, TIDE_OK) << sink.connected().error;
-    EXPECT_EQ(sink.deliver({{"events.a", "k"}})[0].status, TIDE_STORED);
+    expect_stored(options);
   }
 }
 
@@ -100,9 +135,22 @@ TEST_F(Tls, DoesNotBlockForLongOnAServerThatHangs) {
   server.resume();
 }
 
+TEST_F(Tls, GivesUpAHandshakeAtTheDeadline) {
+  restart_with(certificates.server_config("server", ", timeout: 30"));
+  TcpProxy proxy(server.port());
+  proxy.delay(
+      std::chrono::milliseconds(2000));  // the greeting comes in time, the server's half of the handshake does not
+  const auto start = std::chrono::steady_clock::now();
+  const Instance sink(with("tls://localhost:" + std::to_string(proxy.port()), {{"tls_ca_cert", certificates.ca()}}),
+                      std::chrono::milliseconds(4000));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(5000));
+  EXPECT_EQ(sink.connected().status, TIDE_RETRY);
+  EXPECT_NE(sink.connected().error.find("in time"), std::string::npos) << sink.connected().error;
+}
+
 TEST_F(Tls, DoesNotWaitInsideARecordThatArrivesInPieces) {
   turn_tls_on();
-  SplittingProxy proxy(server.port());
+  TcpProxy proxy(server.port());
   const std::string url = "tls://localhost:" + std::to_string(proxy.port());
   Instance sink(with(url, {{"tls_ca_cert", certificates.ca()}}));
   ASSERT_EQ(sink.connected().status, TIDE_OK) << sink.connected().error;
@@ -114,7 +162,7 @@ TEST_F(Tls, DoesNotWaitInsideARecordThatArrivesInPieces) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(1000));
   EXPECT_EQ(sink.outcome().status, TIDE_OK) << sink.outcome().error;
 
-  proxy.release();
+  proxy.heal();
   EXPECT_EQ(sink.ack(std::chrono::seconds(2))[1].status, TIDE_STORED);
 }
 
@@ -129,16 +177,79 @@ TEST_F(Tls, NeverTalksInTheClearWhenTlsIsAskedFor) {
   expect_fatal(with(address("nats"), {{"tls_enabled", true}}), "TLS");
   expect_fatal(with(address("nats"), {{"tls_ca_cert", certificates.ca()}}), "TLS");
   expect_fatal(with(address("nats") + "," + address("tls")), "TLS");
+  expect_fatal(with(address("nats"), {{"tls_server_name", "localhost"}}), "TLS");
+  expect_fatal(with(address("nats"), {{"tls_client_cert", certificates.certificate("client")},
+                                      {"tls_client_key", certificates.key("client")}}),
+               "TLS");
 }
 
-TEST_F(Tls, RefusesAServerThatItsCaDidNotSign) {
+TEST_F(Tls, SaysThatTheServersCaIsNotTrusted) {
   turn_tls_on();
-  expect_fatal(with(address("tls")), "tls_ca_cert");
+  expect_fatal(with(address("tls")), "signed by a CA that is not trusted");
+  certificates.make_ca("other-ca");
+  expect_fatal(with(address("tls"), {{"tls_ca_cert", certificates.certificate("other-ca")}}),
+               "signed by a CA that is not trusted");
 }
 
-TEST_F(Tls, RefusesACertificateForAnotherHost) {
+TEST_F(Tls, SaysThatTheServersCertificateIsSelfSigned) {
+  certificates.make_ca("lonely");
+  restart_with(certificates.server_config("lonely"));
+  expect_fatal(with(address("tls"), {{"tls_ca_cert", certificates.ca()}}), "is self-signed");
+}
+
+TEST_F(Tls, SaysThatTheServersCertificateHasExpired) {
+  certificates.make("expired", "ca", {"-days", "-1"});
+  restart_with(certificates.server_config("expired"));
+  expect_fatal(with(address("tls"), {{"tls_ca_cert", certificates.ca()}}), "has expired");
+}
+
+TEST_F(Tls, SaysThatTheCertificateIsForAnotherHost) {
   turn_tls_on();
-  expect_fatal(with(address("tls", "127.0.0.1"), {{"tls_ca_cert", certificates.ca()}}), "names the host");
+  expect_fatal(with(address("tls", "127.0.0.1"), {{"tls_ca_cert", certificates.ca()}}), "is for another host");
+  expect_fatal(with(address("tls"), {{"tls_ca_cert", certificates.ca()}, {"tls_server_name", "other.example"}}),
+               "is for another host");
+}
+
+TEST_F(Tls, TakesTheNameThatTheCertificateMustCarry) {
+  turn_tls_on();
+  expect_stored(
+      with(address("tls", "127.0.0.1"), {{"tls_ca_cert", certificates.ca()}, {"tls_server_name", "localhost"}}));
+}
+
+TEST_F(Tls, ShowsItsClientCertificate) {
+  restart_with(certificates.verifying_config());
+  expect_stored(with(address("tls"), {{"tls_ca_cert", certificates.ca()},
+                                      {"tls_client_cert", certificates.certificate("client")},
+                                      {"tls_client_key", certificates.key("client")}}));
+}
+
+TEST_F(Tls, SaysThatTheServerWantsAClientCertificate) {
+  restart_with(certificates.verifying_config());
+  expect_refused(with(address("tls"), {{"tls_ca_cert", certificates.ca()}}), TIDE_RETRY,
+                 "set tls_client_cert and tls_client_key");
+}
+
+TEST_F(Tls, SaysThatTheServerRefusesTheClientCertificate) {
+  certificates.make_ca("other-ca");
+  certificates.make("stranger", "other-ca", {"-days", "2"});
+  restart_with(certificates.verifying_config());
+  expect_refused(with(address("tls"), {{"tls_ca_cert", certificates.ca()},
+                                       {"tls_client_cert", certificates.certificate("stranger")},
+                                       {"tls_client_key", certificates.key("stranger")}}),
+                 TIDE_RETRY, "set tls_client_cert and tls_client_key");
+}
+
+TEST_F(Tls, RefusesAClientKeyThatBelongsToAnotherCertificate) {
+  expect_fatal(with(address("tls"), {{"tls_client_cert", certificates.certificate("client")},
+                                     {"tls_client_key", certificates.key("server")}}),
+               "belong together");
+  expect_fatal(with(address("tls"), {{"tls_client_cert", certificates.certificate("client")}}), "belong together");
+}
+
+TEST_F(Tls, NamesAClientCertificateThatCannotBeRead) {
+  expect_fatal(with(address("tls"),
+                    {{"tls_client_cert", "/nonexistent/client.pem"}, {"tls_client_key", certificates.key("client")}}),
+               "/nonexistent/client.pem");
 }
 
 TEST_F(Tls, NamesACaFileThatCannotBeRead) {

@@ -26,9 +26,10 @@ class TcpProxy {
   // Nothing moves in a stalled direction, and nobody is told; new connections are accepted and stall, too.
   void stall(bool to_server, bool to_client);
   void delay(std::chrono::milliseconds time);               // of every byte, each way
+  void hold_half();                                         // of what the server sends next, and all that follows
   void cut();                                               // every connection that is open, with what is under way
   void cut_after(std::size_t bytes);                        // the same, once so many more bytes went to the server
-  void heal();                                              // no stall and no delay from now on
+  void heal();                                              // no stall, no delay and nothing held from now on
   void lead_to(std::uint16_t target) { target_ = target; }  // new connections; open ones stay where they are
 
   [[nodiscard]] std::size_t cuts() const;  // connections that were cut
@@ -65,6 +66,7 @@ class TcpProxy {
   mutable std::mutex mutex_;
   bool stall_to_server_ = false;
   bool stall_to_client_ = false;
+  bool hold_half_ = false;
   std::chrono::milliseconds delay_{0};
   std::size_t bytes_to_cut_ = 0;  // 0: no cut is planned
   std::size_t cuts_ = 0;

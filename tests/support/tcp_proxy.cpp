@@ -12,9 +12,10 @@
 #include <array>
 #include <cerrno>
 #include <stdexcept>
+#include <string_view>
 #include <vector>
 
-#include "support/process.hpp"
+#include "process.hpp"
 
 namespace tide::test {
 namespace {
@@ -74,6 +75,11 @@ void TcpProxy::delay(std::chrono::milliseconds time) {
   delay_ = time;
 }
 
+void TcpProxy::hold_half() {
+  const std::lock_guard lock(mutex_);
+  hold_half_ = true;
+}
+
 void TcpProxy::cut() {
   const std::lock_guard lock(mutex_);
   cut_all();
@@ -87,7 +93,10 @@ void TcpProxy::cut_after(std::size_t bytes) {
 void TcpProxy::heal() {
   const std::lock_guard lock(mutex_);
   stall_to_server_ = stall_to_client_ = false;
+  hold_half_ = false;
   delay_ = {};
+  for (auto& link : links_)
+    for (auto& chunk : link.to_client.chunks) chunk.due = std::min(chunk.due, Clock::now());
 }
 
 std::size_t TcpProxy::cuts() const {
@@ -144,8 +153,12 @@ bool TcpProxy::move(Link& link, Direction& way, bool stalled) {
   if (!way.ended && way.size < kBuffer) {
     const auto got = ::read(way.from, buffer.data(), buffer.size());
     if (got > 0) {
-      way.chunks.push_back({Clock::now() + delay_, std::string(buffer.data(), static_cast<std::size_t>(got))});
-      way.size += static_cast<std::size_t>(got);
+      const std::string_view bytes(buffer.data(), static_cast<std::size_t>(got));
+      const bool half = hold_half_ && &way == &link.to_client;
+      const auto now = half ? bytes.size() / 2 : bytes.size();
+      if (now > 0) way.chunks.push_back({Clock::now() + delay_, std::string(bytes.substr(0, now))});
+      if (half) way.chunks.push_back({Clock::time_point::max(), std::string(bytes.substr(now))});
+      way.size += bytes.size();
     } else if (got == 0 || !would_block()) {
       way.ended = true;
     }
