@@ -92,6 +92,14 @@ bool port_was_taken(const std::exception& error) {
   return std::string_view(error.what()).find("already in use") != std::string_view::npos;
 }
 
+// The signal that stops a process takes effect on one thread after the other.
+bool stands_still(pid_t pid) {
+  for (const auto& task : fs::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
+    if (read_file(task.path() / "stat").find(") T ") == std::string::npos) return false;
+  }
+  return true;
+}
+
 bool answers(std::uint16_t port, std::string_view greeting) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
@@ -319,6 +327,8 @@ void NatsServer::kill9() {
 
 void NatsServer::pause() {
   process_->kill(SIGSTOP);
+  if (!eventually(start_timeout, [this] { return stands_still(pid()); }))
+    throw std::runtime_error("nats-server did not stand still");
 }
 
 void NatsServer::resume() {
