@@ -82,10 +82,10 @@ void check(const Option& option, std::vector<std::string>& faults) {
   if (const auto wrong = default_fault(option)) fault("has a wrong default: it " + *wrong);
 }
 
-Option row(std::string name, std::int32_t type, std::uint32_t flags, std::optional<std::string> default_value,
+Option row(std::string name, std::int32_t type, std::uint32_t flags, std::optional<std::string_view> default_value,
            std::string description, std::int64_t min_value = 0, std::int64_t max_value = 0,
            std::vector<std::string> choices = {}) {
-  return {std::move(name),        type,      flags,     std::move(default_value),
+  return {std::move(name),        type,      flags,     std::optional<std::string>(default_value),
           std::move(description), min_value, max_value, std::move(choices)};
 }
 

@@ -1,8 +1,8 @@
 // PostgreSQL's primary dies, and a standby takes its place.
 #include <charconv>
 
-#include "fault/tcp_proxy.hpp"
 #include "fault/world.hpp"
+#include "support/tcp_proxy.hpp"
 
 namespace tide::test {
 namespace {

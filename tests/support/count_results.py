@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints "N passed, N failed[, N skipped]" for the last `meson test` run in each of the build folders given.
+"""Prints "N passed, N failed[, N skipped]" for `meson test` runs, given by the JSON log of each.
 
 Counts single GoogleTest cases. A program that crashed or ran out of time left no cases behind: it counts as one failure.
 """
@@ -9,14 +9,13 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 
-
-def count(build):
-    logs = pathlib.Path(build) / "meson-logs"
-    if not (logs / "testlog.json").exists():
-        print(f"{build}: it did not build, so no test was run")
+def count(log):
+    log = pathlib.Path(log)
+    if not log.exists():
+        print(f"{log}: there is none, so it did not build, and no test was run")
         return 0, 1, 0
     passed = failed = skipped = 0
-    for case in ElementTree.parse(logs / "testlog.junit.xml").iter("testcase"):
+    for case in ElementTree.parse(log.with_suffix(".junit.xml")).iter("testcase"):
         if case.find("failure") is not None or case.find("error") is not None:
             failed += 1
         elif case.find("skipped") is not None or case.get("status") == "notrun":
@@ -24,7 +23,7 @@ def count(build):
         else:
             passed += 1
 
-    results = [json.loads(line)["result"] for line in (logs / "testlog.json").read_text().splitlines()]
+    results = [json.loads(line)["result"] for line in log.read_text().splitlines()]
     # Meson's JUnit file tells these as passed.
     late = sum(result in ("TIMEOUT", "INTERRUPT") for result in results)
     failed = max(failed + late, sum(result not in ("OK", "SKIP", "EXPECTEDFAIL") for result in results))

@@ -111,6 +111,14 @@ std::unique_ptr<Process> start_server(const std::string& name, std::vector<std::
   throw std::runtime_error(name + " did not start:\n" + tail(read_file(options.output)));
 }
 
+// The signal that stops a process takes effect on one thread after the other.
+bool stands_still(pid_t pid) {
+  for (const auto& task : fs::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
+    if (read_file(task.path() / "stat").find(") T ") == std::string::npos) return false;
+  }
+  return true;
+}
+
 bool answers(std::uint16_t port, std::string_view greeting) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
@@ -369,6 +377,8 @@ void NatsServer::kill9() {
 
 void NatsServer::pause() {
   process_->kill(SIGSTOP);
+  if (!eventually(start_timeout, [this] { return stands_still(pid()); }))
+    throw std::runtime_error("nats-server did not stand still");
 }
 
 void NatsServer::resume() {

@@ -89,7 +89,7 @@ class NatsServer {
   void start();                    // on the same port and folder
   void start(std::string config);  // the same with other appended configuration
   void reload(std::string config);  // the same without a restart
-  void pause();
+  void pause();  // returns when it stands still
   void resume();
 
   pid_t pid() const;
