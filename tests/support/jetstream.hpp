@@ -69,6 +69,8 @@ class JetStream {
   void purge(const std::string& name);
 
   StreamInfo info(const std::string& name);
+  std::string leader(const std::string& name);  // the name of the server that leads it; empty when none does now
+  bool replicas_are_current(const std::string& name);
   std::vector<Message> messages(const std::string& name);  // all that are stored, by sequence
 
   // True once the stream holds at least `count` messages, false when the time is up.
