@@ -141,13 +141,15 @@ std::string JetStream::leader(const std::string& name) {
   return raw->Cluster == nullptr || raw->Cluster->Leader == nullptr ? "" : raw->Cluster->Leader;
 }
 
-bool JetStream::replicas_are_current(const std::string& name) {
+bool JetStream::serves(const std::string& server, const std::string& name) {
   jsStreamInfo* raw = nullptr;
   if (js_GetStreamInfo(&raw, context_.get(), name.c_str(), nullptr, nullptr) != NATS_OK) return false;
   const Handle<jsStreamInfo> info(raw, jsStreamInfo_Destroy);
   if (raw->Cluster == nullptr || raw->Cluster->Leader == nullptr) return false;
-  for (int i = 0; i < raw->Cluster->ReplicasLen; ++i)
-    if (!raw->Cluster->Replicas[i]->Current || raw->Cluster->Replicas[i]->Offline) return false;
+  for (int i = 0; i < raw->Cluster->ReplicasLen; ++i) {
+    const jsPeerInfo& replica = *raw->Cluster->Replicas[i];
+    if (replica.Name == server && (!replica.Current || replica.Offline)) return false;
+  }
   return true;
 }
 

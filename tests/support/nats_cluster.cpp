@@ -125,7 +125,7 @@ void NatsCluster::step_down(const std::string& stream) {
 void NatsCluster::restart(std::size_t server, const std::string& stream) {
   servers_.at(server)->kill9();
   servers_.at(server)->start();
-  if (!eventually(election_timeout, [&] { return js().replicas_are_current(stream); }))
+  if (!eventually(election_timeout, [&] { return js().serves("n" + std::to_string(server), stream); }))
     throw std::runtime_error("server n" + std::to_string(server) + " did not catch up with stream " + stream);
 }
 

@@ -45,7 +45,7 @@ class NatsCluster {
   // SIGUSR2, as `nats-server --signal ldm` sends it: the server hands over, asks its clients to leave, and ends.
   void lame_duck(std::size_t server);
 
-  // Kills the server if it runs, starts it again, and waits until all replicas of the stream have all of it.
+  // Kills the server if it runs, starts it again, and waits until its replica of the stream, if any, is complete.
   void restart(std::size_t server, const std::string& stream);
 
  private:

@@ -295,5 +295,37 @@ TEST_F(ThreeServers, AreFoundThroughOneAnotherWhenTheConfiguredOneIsGone) {
   cluster_->restart(gone, "EVENTS");
 }
 
+// Certificates carry names, and a cluster tells addresses. Without JetStream: that a server lacks it is said by one
+// that was found and verified.
+TEST(TwoServersWithTls, AreFoundThroughOneAnotherByTheNameOfTheConfiguredOne) {
+  const TempDir dir("tide-test-tls");
+  const std::string key = dir / "key";
+  const std::string certificate = dir / "crt";
+  const auto made =
+      run({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+           "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  const std::string route = "127.0.0.1:" + std::to_string(free_port());
+  const std::string tls = "tls { cert_file: \"" + certificate + "\", key_file: \"" + key + "\" }\n";
+  NatsServer first(tls + "cluster { name: test, listen: \"" + route + "\" }", false);
+  const NatsServer second(
+      tls + "cluster { name: test, listen: \"127.0.0.1:-1\", routes: [ \"nats-route://" + route + "\" ] }", false);
+  const auto port = [](const NatsServer& server) { return ":" + std::to_string(server.port()); };
+  const Options options{
+      {"url", "tls://localhost" + port(first)}, {"subject", std::string("events.a")}, {"tls_ca_cert", certificate}};
+  const auto answers = [&](const NatsServer& server) {
+    const Instance sink(options);
+    return sink.connected().error.find(port(server) + " does not serve JetStream") != std::string::npos;
+  };
+  ASSERT_TRUE(answers(first));
+  ASSERT_TRUE(
+      eventually(seconds(10), [&] { return first.log().find("Route connection created") != std::string::npos; }));
+  ASSERT_TRUE(answers(first));
+
+  first.kill9();
+
+  EXPECT_TRUE(answers(second));
+}
+
 }  // namespace
 }  // namespace tide::test
