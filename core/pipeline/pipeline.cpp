@@ -82,6 +82,11 @@ void Pipeline::run(const std::stop_token& stop) {
       pause = slow_backoff_.next();
       spdlog::error("pipeline '{}': {}; it stands still, next try in {} s", name_, e.what(), pause.count() / 1000);
       note("failed", e.what());
+    } catch (const SinkLeaves& e) {
+      // Not for ever without a pause, should the next server take its leave as well before anything is stored.
+      pause = left_before_ ? backoff_.next() : milliseconds(0);
+      left_before_ = true;
+      spdlog::info("pipeline '{}': {}; connecting again", name_, e.what());
     }
     requeue_everything();
     sleep_for(pause, stop);
@@ -382,6 +387,7 @@ void Pipeline::settle(const tide_result& result) {
       backoff_.reset();
       slow_backoff_.reset();
       retries_without_progress_ = 0;
+      left_before_ = false;
       break;
     case TIDE_RETRY:
       retry_.insert(token);

@@ -127,6 +127,7 @@ class Pipeline {
   std::set<std::uint64_t> sent_again_;
   std::string retry_error_;
   int retries_without_progress_ = 0;
+  bool left_before_ = false;  // the sink's server took its leave, and nothing was stored since
   Backoff backoff_;
   Backoff slow_backoff_;
   Clock::time_point commit_at_{};

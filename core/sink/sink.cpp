@@ -96,6 +96,7 @@ void Sink::raise(std::int32_t status, const tide_error& error, const char* call)
   std::string text(error.text, std::min<std::size_t>(error.size, sizeof error.text));
   if (text.empty()) text = std::string(call) + " failed without a word";
   if (status == TIDE_RETRY) throw SinkDown(prefix() + text);
+  if (status == TIDE_RECONNECT && instance_ != nullptr) throw SinkLeaves(prefix() + text);
   throw SinkFatal(prefix() + text);
 }
 

@@ -26,6 +26,12 @@ class SinkFatal : public Error {
   using Error::Error;
 };
 
+// The sink's server takes its leave: connect again at once. What has no result is unknown.
+class SinkLeaves : public Error {
+ public:
+  using Error::Error;
+};
+
 class Sink {
  public:
   // Connects within the deadline; throws SinkDown or SinkFatal.
@@ -35,7 +41,7 @@ class Sink {
   Sink(const Sink&) = delete;
   Sink& operator=(const Sink&) = delete;
 
-  // How many of the messages were taken, from the first on. Throws SinkDown or SinkFatal.
+  // How many of the messages were taken, from the first on. Throws SinkDown, SinkFatal or SinkLeaves.
   std::size_t publish(std::span<const tide_message> messages);
 
   // Waits for results. They, and their texts, are valid until the next call. When the sink breaks while it hands over

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "connection.hpp"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 #include <vector>
 
@@ -120,6 +122,19 @@ void watch_peer(int fd) {
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
 }
 
+// Of a URL as cnats gives it, without user info: "nats://host:port".
+std::string host_of(const std::string& url) {
+  const auto begin = url.find("://") + 3;
+  std::string host = url.substr(begin, url.rfind(':') - begin);
+  if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
+  return host;
+}
+
+bool is_address(const std::string& host) {
+  in6_addr ignored{};
+  return ::inet_pton(AF_INET, host.c_str(), &ignored) == 1 || ::inet_pton(AF_INET6, host.c_str(), &ignored) == 1;
+}
+
 natsStatus sign_with_seed(char** error, unsigned char** signature, int* size, const char* nonce, void* seed) {
   *error = nullptr;
   return nats_Sign(static_cast<const char*>(seed), nonce, signature, size);
@@ -185,19 +200,49 @@ natsStatus Connection::detach(void* user_data) {
   return NATS_OK;
 }
 
-Connection::Connection(const Settings& settings, Clock::time_point deadline) : api_prefix_(settings.api_prefix) {
+Connection::Connection(const Settings& settings, Clock::time_point deadline)
+    : configured_(settings.server_list()), api_prefix_(settings.api_prefix) {
+  const ClusterServers remembered = remembered_servers(configured_);
   // Servers are tried one after the other, and the checks that follow need time too.
   const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
-  const auto share = left * 3 / 4 / static_cast<int>(settings.servers.size());
-  const OptionsPtr options = make_options(settings, std::max(share, milliseconds(1)));
+  const auto share = left * 3 / 4 / static_cast<int>(settings.servers.size() + remembered.urls.size());
+  const auto per_server = std::max(share, milliseconds(1));
+  try {
+    connect(settings, settings.servers, per_server);
+  } catch (const Error& error) {
+    if (error.status() != TIDE_RETRY || !connect_to_remembered(settings, remembered, per_server)) throw;
+  }
+  subscribe();
+  await_sign_of_life(deadline);
+}
 
+// The newest word of the cluster. An address of a server that has left may be a stranger's by and by.
+Connection::~Connection() {
+  if (!connection_) return;
+  ClusterServers servers{{}, host_};
+  char** urls = nullptr;
+  int count = 0;
+  if (natsConnection_GetDiscoveredServers(connection_.get(), &urls, &count) != NATS_OK) return;
+  for (int i = 0; i < count; ++i) {
+    servers.urls.emplace_back(urls[i]);
+    std::free(urls[i]);
+  }
+  std::free(static_cast<void*>(urls));
+  // Where it is not one that is configured, it counts among those that the cluster told of.
+  if (("," + configured_ + ",").find("," + server_ + ",") == std::string::npos) servers.urls.push_back(server_);
+  remember_servers(configured_, std::move(servers));
+}
+
+void Connection::connect(const Settings& settings, const std::vector<std::string>& servers, milliseconds per_server) {
+  const auto until = Clock::now() + per_server * static_cast<int>(servers.size());
+  const OptionsPtr options = make_options(settings, servers, per_server);
   natsConnection* connection = nullptr;
   natsStatus status = NATS_OK;
   {
-    const ConnectLimit limit(deadline, ports_of(settings.servers));
+    const ConnectLimit limit(until, ports_of(servers));
     status = natsConnection_Connect(&connection, options.get());
   }
-  if (status != NATS_OK && Clock::now() >= deadline)
+  if (status != NATS_OK && Clock::now() >= until)
     throw Error::retry("no server of " + settings.server_list() + " completed a connection in time (" +
                            describe(status) + "). " + std::string(help::connection),
                        NATS_TIMEOUT);
@@ -207,23 +252,40 @@ Connection::Connection(const Settings& settings, Clock::time_point deadline) : a
   char url[256] = "";
   natsConnection_GetConnectedUrl(connection, url, sizeof url);
   server_ = url;
-  subscribe();
-  await_sign_of_life(deadline);
+  if (host_.empty()) host_ = host_of(server_);
 }
 
-OptionsPtr Connection::make_options(const Settings& settings, milliseconds per_server) {
+// One at a time: cnats then counts all others among those that it is told of. That one of them does not let us in, says
+// nothing: the configured ones are down.
+bool Connection::connect_to_remembered(const Settings& settings, const ClusterServers& remembered,
+                                       milliseconds per_server) {
+  host_ = remembered.host;
+  for (const auto& url : remembered.urls) {
+    try {
+      connect(settings, {url}, per_server);
+      return true;
+    } catch (const Error&) {
+      continue;
+    }
+  }
+  return false;
+}
+
+OptionsPtr Connection::make_options(const Settings& settings, const std::vector<std::string>& servers,
+                                    milliseconds per_server) {
   natsOptions* raw = nullptr;
   check(natsOptions_Create(&raw), "cannot create the connection's options");
   OptionsPtr options(raw);
 
-  std::vector<const char*> servers;
-  for (const auto& server : settings.servers) servers.push_back(server.c_str());
-  check(natsOptions_SetServers(raw, servers.data(), static_cast<int>(servers.size())), "url is not valid");
+  std::vector<const char*> urls;
+  for (const auto& server : servers) urls.push_back(server.c_str());
+  check(natsOptions_SetServers(raw, urls.data(), static_cast<int>(urls.size())), "url is not valid");
   check(natsOptions_SetName(raw, settings.client_name.c_str()), "cannot name the connection");
   check(natsOptions_SetTimeout(raw, per_server.count()), "cannot set the connect timeout");
   check(natsOptions_SetWriteDeadline(raw, write_deadline.count()), "cannot set the write deadline");
   check(natsOptions_SetAllowReconnect(raw, false), "cannot turn reconnecting off");
   check(natsOptions_SetErrorHandler(raw, ignore_async_error, nullptr), "cannot set the error handler");
+  check(lame_duck_.listen(raw), "cannot listen for the server's leave-taking");
   // No thread of cnats's may touch this connection: no flusher, no ping timer (see watch_peer).
   check(natsOptions_SetSendAsap(raw, true), "cannot turn the flusher off");
   check(natsOptions_SetPingInterval(raw, 0), "cannot turn the ping timer off");
@@ -231,6 +293,9 @@ OptionsPtr Connection::make_options(const Settings& settings, milliseconds per_s
         "cannot set the event loop");
 
   if (settings.tls) check(natsOptions_SetSecure(raw, true), "cannot turn TLS on");
+  // As cnats does it where it reconnects by itself: a cluster tells addresses, certificates carry names.
+  if (settings.tls && !host_.empty() && !is_address(host_))
+    check(natsOptions_SetExpectedHostname(raw, host_.c_str()), "cannot set the expected host name");
   if (!settings.tls_ca_cert.empty())
     check(natsOptions_LoadCATrustedCertificates(raw, settings.tls_ca_cert.c_str()),
           "cannot load tls_ca_cert '" + settings.tls_ca_cert + "'");

@@ -11,8 +11,11 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "cluster_servers.hpp"
 #include "handles.hpp"
+#include "lame_duck.hpp"
 #include "settings.hpp"
 
 namespace tide::nats {
@@ -39,6 +42,7 @@ class Connection {
  public:
   // Connects before the deadline and subscribes to the inbox. Throws a retry or fatal Error with advice.
   Connection(const Settings& settings, Clock::time_point deadline);
+  ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -85,6 +89,9 @@ class Connection {
   std::size_t max_payload() const { return static_cast<std::size_t>(natsConnection_GetMaxPayload(connection_.get())); }
   const std::string& server() const { return server_; }
 
+  // The server is about to stop, and has asked its clients to go to another one.
+  bool told_to_leave() const { return lame_duck_.told(); }
+
  private:
   // What cnats's event-loop callbacks tell: the socket, or -1 when it is gone.
   struct Loop {
@@ -94,7 +101,12 @@ class Connection {
   static natsStatus ignore_interest(void* user_data, bool add);
   static natsStatus detach(void* user_data);
 
-  OptionsPtr make_options(const Settings& settings, std::chrono::milliseconds per_server);
+  // Tries the servers, in any order, for so long each.
+  void connect(const Settings& settings, const std::vector<std::string>& servers, std::chrono::milliseconds per_server);
+  bool connect_to_remembered(const Settings& settings, const ClusterServers& remembered,
+                             std::chrono::milliseconds per_server);
+  OptionsPtr make_options(const Settings& settings, const std::vector<std::string>& servers,
+                          std::chrono::milliseconds per_server);
   void subscribe();
   void send(const std::string& subject, const std::string& reply, std::string_view payload);
   void ping();
@@ -102,9 +114,12 @@ class Connection {
   void throw_if_closed() const;
 
   Loop loop_;
-  std::string server_;  // its URL, for messages
+  LameDuck lame_duck_;
+  const std::string configured_;  // the servers, as cluster_servers.hpp knows them
+  std::string server_;            // its URL, for messages
+  std::string host_;              // what its certificate names, if not its address
   std::string inbox_prefix_;
-  std::string api_prefix_;
+  const std::string api_prefix_;
   std::string forgiven_denial_;
   Clock::time_point heard_ = Clock::now();  // the last time that something was read
   Clock::time_point pinged_{};

@@ -22,6 +22,9 @@ constexpr std::chrono::seconds silence_deadline{5};
 // While other messages are answered, one that is not has lost its answer.
 constexpr std::chrono::seconds answer_deadline{30};
 
+// A server that stops hands its streams over first. Answers that were lost with that never come.
+constexpr std::chrono::seconds leave_taking{1};
+
 constexpr std::int64_t wrong_last_sequence = 10071;
 
 // A position is the sequence that follows the message, so that also an empty stream has one: 0 means "none known".
@@ -127,7 +130,7 @@ std::size_t JetStreamSink::publish(const Batch& batch) {
 bool JetStreamSink::full() const {
   // Messages without a responder are told from the others once nothing else is in flight: see settle_no_responders.
   return in_flight_.full() || no_responders_ > 0 || known_.size() >= InFlight::capacity ||
-         connection_.buffered() >= max_buffered;
+         connection_.buffered() >= max_buffered || connection_.told_to_leave();
 }
 
 bool JetStreamSink::blocked() const {
@@ -170,6 +173,7 @@ void JetStreamSink::ack(Results& results, milliseconds timeout) {
     pump(std::max(wait, milliseconds::zero()));
     collect(results);
     if (!results.empty() || (was_blocked && !blocked())) return;
+    leave_if_told();
     throw_if_silent();
     if (Clock::now() >= until) return;
   }
@@ -312,6 +316,14 @@ void JetStreamSink::throw_if_silent() const {
                      std::to_string(in_flight_.unanswered()) + " messages, the oldest on subject " +
                      in_flight_.oldest().subject +
                      ". The server may hang or be overloaded, or its user may lack the right to subscribe to _INBOX.>");
+}
+
+// What is in flight is answered first, and whatever is not will be sent again by the next instance, in order.
+void JetStreamSink::leave_if_told() const {
+  if (!connection_.told_to_leave()) return;
+  if (!in_flight_.empty() && Clock::now() < std::max(in_flight_.oldest().sent, last_answer_) + leave_taking) return;
+  throw Error::reconnect(connection_.server() + " is about to stop (lame duck mode) and asked its clients to leave; " +
+                         std::to_string(in_flight_.unanswered()) + " messages in flight are sent to another server");
 }
 
 }  // namespace tide::nats

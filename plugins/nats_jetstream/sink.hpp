@@ -62,6 +62,7 @@ class JetStreamSink {
   void settle_no_responders(Results& results);
   Clock::time_point silence_limit() const;
   void throw_if_silent() const;
+  void leave_if_told() const;
 
   // A result that needs no answer: never sent, because it can't be, or because the stream has it.
   struct Known {

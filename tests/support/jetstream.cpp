@@ -144,6 +144,25 @@ StreamInfo JetStream::info(const std::string& name) {
           std::chrono::duration_cast<milliseconds>(nanoseconds(raw->Config->Duplicates))};
 }
 
+std::string JetStream::leader(const std::string& name) {
+  jsStreamInfo* raw = nullptr;
+  if (js_GetStreamInfo(&raw, context_.get(), name.c_str(), nullptr, nullptr) != NATS_OK) return {};
+  const Handle<jsStreamInfo> info(raw, jsStreamInfo_Destroy);
+  return raw->Cluster == nullptr || raw->Cluster->Leader == nullptr ? "" : raw->Cluster->Leader;
+}
+
+bool JetStream::serves(const std::string& server, const std::string& name) {
+  jsStreamInfo* raw = nullptr;
+  if (js_GetStreamInfo(&raw, context_.get(), name.c_str(), nullptr, nullptr) != NATS_OK) return false;
+  const Handle<jsStreamInfo> info(raw, jsStreamInfo_Destroy);
+  if (raw->Cluster == nullptr || raw->Cluster->Leader == nullptr) return false;
+  for (int i = 0; i < raw->Cluster->ReplicasLen; ++i) {
+    const jsPeerInfo& replica = *raw->Cluster->Replicas[i];
+    if (replica.Name == server && (!replica.Current || replica.Offline)) return false;
+  }
+  return true;
+}
+
 std::vector<Message> JetStream::messages(const std::string& name) {
   std::vector<Message> result;
   const auto expected = info(name).messages;

@@ -72,6 +72,9 @@ class JetStream {
   std::string api(const std::string& request, const std::string& json);
 
   StreamInfo info(const std::string& name);
+  std::string leader(const std::string& name);  // the name of the server that leads it; empty when none does now
+  // False while the stream has no leader, or the server's replica of it lags behind.
+  bool serves(const std::string& server, const std::string& name);
   std::vector<Message> messages(const std::string& name);  // all that are stored, by sequence
 
   // True once the stream holds at least `count` messages, false when the time is up.

@@ -32,11 +32,12 @@ extern "C" {
 #endif
 
 /* What became of one message, and what a call returns. int32_t, never an enum: an enum's size is the compiler's. */
-#define TIDE_OK 0       /* of a call: done */
-#define TIDE_STORED 0   /* of a message: the sink has it; the relay may commit its offset */
-#define TIDE_RETRY 1    /* not now (outage, full, leader change): the relay backs off and sends again, without limit */
-#define TIDE_REJECTED 2 /* of a message: it can never be stored; it goes to the dead letters and the rest flows on */
-#define TIDE_FATAL 3    /* configuration or rights are wrong: the pipeline stops, says why and tries again slowly */
+#define TIDE_OK 0        /* of a call: done */
+#define TIDE_STORED 0    /* of a message: the sink has it; the relay may commit its offset */
+#define TIDE_RETRY 1     /* not now (outage, full, leader change): the relay backs off and sends again, without limit */
+#define TIDE_REJECTED 2  /* of a message: it can never be stored; it goes to the dead letters and the rest flows on */
+#define TIDE_FATAL 3     /* configuration or rights are wrong: the pipeline stops, says why and tries again slowly */
+#define TIDE_RECONNECT 4 /* of publish and ack: the sink's server takes its leave; connect again at once, no outage */
 
 /* Bytes with a length. data may be NULL only when size is 0. */
 typedef struct tide_str {
@@ -187,13 +188,14 @@ typedef struct tide_ops {
 
   /* Sends the first *accepted messages of the batch, in order, without waiting for the sink's word on them. Fewer
    * than batch->count with TIDE_OK means: full, pull some acks first. TIDE_RETRY or TIDE_FATAL (with err) means that
-   * the instance is broken: the relay closes it; what has no result by then is sent again to the next instance. */
+   * the instance is broken: the relay closes it; what has no result by then is sent again to the next instance.
+   * TIDE_RECONNECT (with err) ends it in the same way, and the relay connects again without backing off. */
   int32_t (*publish)(void* instance, const tide_batch* batch, uint64_t* accepted, tide_error* err);
 
   /* Waits up to timeout_ms for at least one result (0: only looks) and hands over at most capacity of them; *count
    * says how many. out's elements are result_size bytes apart. The relay also calls it about once a second when
-   * nothing is in flight, so that keep-alives can run here and a broken connection is noticed. TIDE_RETRY or
-   * TIDE_FATAL (with err) means that the instance is broken, as above; *count results are still handed over. */
+   * nothing is in flight, so that keep-alives can run here and a broken connection is noticed. TIDE_RETRY,
+   * TIDE_FATAL or TIDE_RECONNECT (with err) ends the instance, as above; *count results are still handed over. */
   int32_t (*ack)(void* instance, tide_result* out, uint32_t result_size, uint64_t capacity, uint32_t timeout_ms,
                  uint64_t* count, tide_error* err);
 

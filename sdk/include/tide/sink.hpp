@@ -14,7 +14,7 @@
 //   TIDE_EXPORT_SINK(MySink)
 //
 // Threads: the relay serialises the calls on one instance, from changing threads; instances run at the same time.
-// Errors: throw tide::Error::retry or tide::Error::fatal. Every other exception becomes TIDE_FATAL; none crosses.
+// Errors: throw tide::Error::retry, fatal or reconnect. Every other exception becomes TIDE_FATAL; none crosses.
 #ifndef TIDE_SINK_HPP
 #define TIDE_SINK_HPP
 
@@ -48,12 +48,14 @@ inline tide_str str(std::string_view text) {
   return {text.data(), text.size()};
 }
 
-// Ends a call, and with it the instance: retry for an outage, fatal for wrong configuration or rights. The text says
-// what was tried, on what, what the server said and what to do next.
+// Ends a call, and with it the instance: retry for an outage, fatal for wrong configuration or rights, reconnect (not
+// from the constructor) for a server that takes its leave. The text says what was tried, on what, what the server said
+// and what to do next.
 class Error : public std::runtime_error {
  public:
   static Error retry(const std::string& text, std::int64_t native_code = 0) { return {TIDE_RETRY, text, native_code}; }
   static Error fatal(const std::string& text, std::int64_t native_code = 0) { return {TIDE_FATAL, text, native_code}; }
+  static Error reconnect(const std::string& text) { return {TIDE_RECONNECT, text, 0}; }
 
   std::int32_t status() const noexcept { return status_; }
   std::int64_t native_code() const noexcept { return native_code_; }

@@ -74,6 +74,16 @@ TEST_F(Outage, UsesAnyReachableServerOfTheList) {
   EXPECT_EQ(sink.deliver({{"events.a", "1"}})[0].status, TIDE_STORED);
 }
 
+TEST_F(Outage, AServerOfTheListThatHangsCostsItsShareOfTheTimeOnly) {
+  NatsServer hung;
+  hung.pause();
+  for (int i = 0; i < 4; ++i) {  // they are tried in any order
+    const Instance sink(options(hung.url() + "," + server.url()), milliseconds(2000));
+    EXPECT_EQ(sink.connected().status, TIDE_OK) << sink.connected().error;
+  }
+  hung.resume();
+}
+
 TEST_F(Outage, NoticesAKilledServerWhileIdle) {
   Instance sink(options(server.url()));
   server.kill9();
