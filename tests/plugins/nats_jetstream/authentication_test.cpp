@@ -133,7 +133,7 @@ class Credentials : public Authentication {
     EXPECT_TRUE(created) << nats_GetLastError(nullptr);
   }
   static void SetUpTestSuite() { operator_ = std::make_unique<JwtOperator>(); }
-  static void TearDownTestSuite() { operator_->reset(); }
+  static void TearDownTestSuite() { operator_.reset(); }
 
   Options with(const std::string& name) const { return {{"credentials_file", operator_->file(name)}}; }
 
