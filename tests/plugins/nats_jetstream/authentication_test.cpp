@@ -29,7 +29,7 @@ std::string with_user_info(const NatsServer& server, const std::string& user_inf
 }
 
 // tide::test::JetStream knows no credentials files.
-void create_stream_as(const std::string& url, const std::string& credentials_file) {
+bool create_stream_as(const std::string& url, const std::string& credentials_file) {
   natsOptions* options = nullptr;
   natsConnection* connection = nullptr;
   jsCtx* jetstream = nullptr;
@@ -48,7 +48,7 @@ void create_stream_as(const std::string& url, const std::string& credentials_fil
   jsCtx_Destroy(jetstream);
   natsConnection_Destroy(connection);
   natsOptions_Destroy(options);
-  ASSERT_TRUE(created) << nats_GetLastError(nullptr);
+  return created;
 }
 
 class Authentication : public ::testing::Test {
@@ -127,14 +127,17 @@ TEST_F(Authentication, TakesAnNkeySeed) {
 class Credentials : public Authentication {
  protected:
   Credentials() {
-    server = std::make_unique<NatsServer>(operator_.server_config());
-    create_stream_as(server->url(), operator_.file("relay.creds"));
+    server = std::make_unique<NatsServer>(operator_->server_config());
+    const bool created = eventually(std::chrono::seconds(20),
+                                    [this] { return create_stream_as(server->url(), operator_->file("relay.creds")); });
+    EXPECT_TRUE(created) << nats_GetLastError(nullptr);
   }
+  static void SetUpTestSuite() { operator_ = std::make_unique<JwtOperator>(); }
+  static void TearDownTestSuite() { operator_.reset(); }
 
-  Options with(const std::string& name) const { return {{"credentials_file", operator_.file(name)}}; }
+  Options with(const std::string& name) const { return {{"credentials_file", operator_->file(name)}}; }
 
-  static constexpr int short_life_s = 3;
-  JwtOperator operator_{short_life_s};
+  inline static std::unique_ptr<JwtOperator> operator_;
 };
 
 TEST_F(Credentials, Authorize) {
@@ -152,7 +155,7 @@ TEST_F(Credentials, AreRefusedWhenTheyAreWrong) {
 TEST_F(Credentials, OfAUserWithoutTheRightToPublishAreRefusedAtConnect) {
   const Instance sink({{"url", server->url()},
                        {"subject", std::string("events.a")},
-                       {"credentials_file", operator_.file("no-publish.creds")}});
+                       {"credentials_file", operator_->file("no-publish.creds")}});
   EXPECT_EQ(sink.connected().status, TIDE_FATAL);
   for (const auto* word : {"Authorization violation", "Publish to \"events.a\"", "publish permission"})
     EXPECT_NE(sink.connected().error.find(word), std::string::npos) << sink.connected().error;
@@ -172,16 +175,17 @@ TEST_F(Credentials, OfAnAccountWithoutJetStreamAreToldSo) {
 }
 
 TEST_F(Credentials, AreReadAgainAfterTheUserWasRevoked) {
-  const std::string file = operator_.file("current.creds");
+  const std::string file = operator_->file("current.creds");
   const auto replace_by = [&](const std::string& name) {
-    std::filesystem::copy_file(operator_.file(name), file, std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(operator_->file(name), file, std::filesystem::copy_options::overwrite_existing);
   };
   replace_by("relay.creds");
   const Options options{{"url", server->url()}, {"subject", std::string("events.a")}, {"credentials_file", file}};
   Instance sink(options);
+  ASSERT_EQ(sink.connected().status, TIDE_OK) << sink.connected().error;
   ASSERT_EQ(sink.deliver({{"events.a", "1"}})[0].status, TIDE_STORED);
 
-  server->reload(operator_.revoked_config());
+  server->reload(operator_->revoked_config());
   const auto outcome = broken_within(sink, std::chrono::seconds(5));
   EXPECT_EQ(outcome.status, TIDE_RETRY) << outcome.error;
   for (const auto* word : {"Revoked", "credentials_file is read again"})
@@ -193,19 +197,22 @@ TEST_F(Credentials, AreReadAgainAfterTheUserWasRevoked) {
 }
 
 TEST_F(Credentials, AreReadAgainAfterTheyExpired) {
-  const std::string file = operator_.file("short.creds");
+  constexpr int seconds_to_live = 5;
+  const std::string file = operator_->file("short.creds");
   const Options options{{"url", server->url()}, {"subject", std::string("events.a")}, {"credentials_file", file}};
+  operator_->make_short_lived(seconds_to_live);
   Instance sink(options);
+  ASSERT_EQ(sink.connected().status, TIDE_OK) << sink.connected().error;
   ASSERT_EQ(sink.deliver({{"events.a", "1"}})[0].status, TIDE_STORED);
 
-  const auto outcome = broken_within(sink, std::chrono::seconds(2 * short_life_s));
+  const auto outcome = broken_within(sink, std::chrono::seconds(2 * seconds_to_live));
   EXPECT_EQ(outcome.status, TIDE_RETRY) << outcome.error;
   for (const auto* word : {"Expired", "credentials_file is read again"})
     EXPECT_NE(outcome.error.find(word), std::string::npos) << outcome.error;
   // The server counts in whole seconds.
   EXPECT_TRUE(eventually(std::chrono::seconds(5), [&] { return attempt(options).status == TIDE_FATAL; }));
 
-  std::filesystem::copy_file(operator_.file("next.creds"), file, std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::copy_file(operator_->file("next.creds"), file, std::filesystem::copy_options::overwrite_existing);
   expect_authorized(options);
 }
 

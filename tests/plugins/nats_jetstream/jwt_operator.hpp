@@ -6,6 +6,7 @@
 #include <iterator>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "support/process.hpp"
 
@@ -13,15 +14,15 @@ namespace tide::test {
 
 class JwtOperator {
  public:
-  // short_life_s: after so many seconds the user of short.creds expires.
-  explicit JwtOperator(int short_life_s = 3600) {
-    const std::filesystem::path js = variable("TIDE_TEST_JS");
-    if (!std::filesystem::exists(js / "node_modules"))
+  JwtOperator() {
+    if (!std::filesystem::exists(folder() / "node_modules"))
       throw std::runtime_error("the npm packages of these tests are missing: run tests/run, or `npm ci` in " +
-                               js.string());
-    const auto made = run({"node", (js / "operator.js").string(), dir_.path().string(), std::to_string(short_life_s)});
-    if (made.exit_code != 0) throw std::runtime_error("operator.js failed: " + made.err);
+                               folder().string());
+    make({});
   }
+
+  // Adds short.creds, of a user that expires after so many seconds.
+  void make_short_lived(int seconds) const { make({std::to_string(seconds)}); }
 
   std::string file(std::string_view name) const { return (dir_ / name).string(); }
 
@@ -30,6 +31,13 @@ class JwtOperator {
   std::string revoked_config() const { return read("revoked.conf"); }
 
  private:
+  static std::filesystem::path folder() { return variable("TIDE_TEST_JS"); }
+  void make(const std::vector<std::string>& arguments) const {
+    std::vector<std::string> command{"node", (folder() / "operator.js").string(), dir_.path().string()};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    const auto made = run(command);
+    if (made.exit_code != 0) throw std::runtime_error("operator.js failed: " + made.err);
+  }
   std::string read(std::string_view name) const {
     std::ifstream in(dir_ / name);
     return {std::istreambuf_iterator<char>(in), {}};
