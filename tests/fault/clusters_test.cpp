@@ -1,6 +1,5 @@
 // The whole relay on a cluster of nats-servers and a stream with three replicas, under load: leaders change, servers
 // die, leave and join. The stream holds exactly the committed events, each key's in order.
-#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <sstream>

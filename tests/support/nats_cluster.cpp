@@ -3,7 +3,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <stdexcept>
-#include <utility>
 
 namespace tide::test {
 namespace {
@@ -30,7 +29,7 @@ void until_done(Call call) {
 
 }  // namespace
 
-NatsCluster::NatsCluster(std::size_t size, std::string more_config) : more_config_(std::move(more_config)) {
+NatsCluster::NatsCluster(std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) route_ports_.push_back(free_port());
   for (std::size_t i = 0; i < size; ++i) servers_.push_back(std::make_unique<NatsServer>(config(i)));
   connect();
@@ -46,7 +45,7 @@ std::string NatsCluster::config(std::size_t server) const {
     routes += (routes.empty() ? "" : ", ") + std::string("\"nats-route://127.0.0.1:") + std::to_string(port) + "\"";
   return "server_name: n" + std::to_string(server) +
          "\ncluster { name: test, listen: \"127.0.0.1:" + std::to_string(route_ports_[server]) + "\", routes: [" +
-         routes + "] }\n" + more_config_;
+         routes + "] }\n";
 }
 
 // With every server's URL, so that it lives as long as one of them.

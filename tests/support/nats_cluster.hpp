@@ -15,9 +15,8 @@ namespace tide::test {
 
 class NatsCluster {
  public:
-  // more_config is appended to each server's configuration. Returns when all have found each other and a stream with a
-  // replica on each can be made.
-  explicit NatsCluster(std::size_t size = 3, std::string more_config = {});
+  // Returns when all have found each other and a stream with a replica on each can be made.
+  explicit NatsCluster(std::size_t size = 3);
   NatsCluster(const NatsCluster&) = delete;
   NatsCluster& operator=(const NatsCluster&) = delete;
 
@@ -50,10 +49,8 @@ class NatsCluster {
 
  private:
   std::string config(std::size_t server) const;
-  void start_one();
   void connect();
 
-  const std::string more_config_;
   std::vector<std::uint16_t> route_ports_;
   std::vector<std::unique_ptr<NatsServer>> servers_;
   std::unique_ptr<JetStream> js_;
