@@ -113,8 +113,7 @@ std::size_t JetStreamSink::publish(const Batch& batch) {
     if (held_ && event.maybe_sent == 0) {  // all that was in doubt is past
       held_->tell();
       held_.reset();
-    }
-    if (held_ && !held_->ready()) {
+    } else if (held_ && !held_->ready()) {
       held_->read(connection_);
       asked_ = now;
       break;
