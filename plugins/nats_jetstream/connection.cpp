@@ -213,6 +213,8 @@ Connection::Connection(const Settings& settings, Clock::time_point deadline)
     if (error.status() != TIDE_RETRY || !connect_to_remembered(settings, remembered, per_server)) throw;
   }
   subscribe();
+  // Twice: newer servers (2.15) send their INFO again once connected, and that is no word on the inbox yet.
+  await_sign_of_life(deadline);
   await_sign_of_life(deadline);
 }
 
