@@ -89,9 +89,10 @@ bool is_outage(natsStatus status) {
       break;
   }
   // With TLS 1.3 a client is done before the server has looked at its certificate. cnats does not read the server's
-  // word on it, so this may as well be an outage.
+  // word on it (3.4 takes it for a protocol error, 3.10 for the connection's end), so this may as well be an outage.
   const std::string text = last_error();
-  if (is_outage(status) && ((settings.tls && status == NATS_PROTOCOL_ERROR) || text.find("SSL_") != std::string::npos))
+  const bool ended = status == NATS_PROTOCOL_ERROR || status == NATS_CONNECTION_CLOSED;
+  if (is_outage(status) && ((settings.tls && ended) || text.find("SSL_") != std::string::npos))
     throw Error::retry(servers + " ended the connection right after the TLS handshake (" + describe(status) + "). " +
                            std::string(help::client_certificate),
                        status);
@@ -244,7 +245,7 @@ void Connection::connect(const Settings& settings, const std::vector<std::string
     const ConnectLimit limit(until, ports_of(servers));
     status = natsConnection_Connect(&connection, options.get());
   }
-  if (status != NATS_OK && Clock::now() >= until)
+  if (status == NATS_TIMEOUT || (status != NATS_OK && Clock::now() >= until))
     throw Error::retry("no server of " + settings.server_list() + " completed a connection in time (" +
                            describe(status) + "). " + std::string(help::connection),
                        NATS_TIMEOUT);

@@ -198,7 +198,7 @@ TEST_F(Tls, SaysThatTheServersCertificateIsSelfSigned) {
 }
 
 TEST_F(Tls, SaysThatTheServersCertificateHasExpired) {
-  certificates.make("expired", "ca", {"-days", "-1"});
+  certificates.make("expired", "ca", {"-days", "0"});  // valid until this second
   restart_with(certificates.server_config("expired"));
   expect_fatal(with(address("tls"), {{"tls_ca_cert", certificates.ca()}}), "has expired");
 }
