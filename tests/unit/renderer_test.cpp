@@ -178,7 +178,7 @@ TEST(Renderer, ADroppedEventIsNotRendered) {
   rendering.routes.push_back({"", {op_is("insert")}, true, {}});
   Renderer renderer(std::move(rendering));
   RenderedMessage out;
-  ASSERT_FALSE(renderer.render(event("no JSON"), out).has_value());
+  ASSERT_FALSE(renderer.render(event("[1]"), out).has_value());
   EXPECT_TRUE(out.dropped);
   Event e = event();
   e.op = "update";
