@@ -12,20 +12,21 @@
 namespace tide {
 namespace {
 
-// Far more than any sink needs, far less than what would exhaust the stack.
-constexpr int kMaxDepth = 64;
+[[noreturn]] void fail(const std::string& where, const std::string& text) {
+  throw ConfigError({{where, text}});
+}
 
-[[noreturn]] void fail(const std::string& path, const std::string& text) {
-  throw ConfigError({{path.empty() ? std::string() : "key '" + printable(path) + "'", text}});
+std::string key_at(const std::string& path) {
+  return "key '" + printable(path) + "'";
 }
 
 [[noreturn]] void fail_depth() {
-  fail("", "the JSON is nested more than " + std::to_string(kMaxDepth) + " levels deep");
+  fail("", "the JSON is nested more than " + std::to_string(kMaxValueDepth) + " levels deep");
 }
 
 Value convert(simdjson::dom::element element, const std::string& path, int depth) {
   using simdjson::dom::element_type;
-  if (depth > kMaxDepth) fail_depth();
+  if (depth > kMaxValueDepth) fail_depth();
   Value value;
   switch (element.type()) {
     case element_type::NULL_VALUE:
@@ -53,16 +54,25 @@ Value convert(simdjson::dom::element element, const std::string& path, int depth
       std::unordered_set<std::string_view> seen;
       for (auto field : simdjson::dom::object(element)) {
         const std::string name = path.empty() ? std::string(field.key) : path + "." + std::string(field.key);
-        if (!seen.insert(field.key).second) fail(name, "is there twice");
+        if (!seen.insert(field.key).second) fail(key_at(name), "is there twice");
         object.emplace_back(field.key, convert(field.value, name, depth + 1));
       }
       value.data = std::move(object);
       break;
     }
     default:  // UINT64, or what a newer parser keeps as text
-      fail(path, "the integer is outside the range of 64 bits (-9223372036854775808 to 9223372036854775807)");
+      fail(path.empty() ? "" : key_at(path),
+           "the integer is outside the range of 64 bits (-9223372036854775808 to 9223372036854775807)");
   }
   return value;
+}
+
+// In bytes, of the character that the text begins with; 0 where that is no UTF-8, or a control character.
+std::size_t character_size(std::string_view text) {
+  const auto first = static_cast<unsigned char>(text[0]);
+  if (first < 0x80) return first < 0x20 || first == 0x7f ? 0 : 1;
+  const std::size_t size = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  return size <= text.size() && simdjson::validate_utf8(text.data(), size) ? size : 0;
 }
 
 void append_double(std::string& out, double number) {
@@ -136,18 +146,15 @@ Value parse_json(std::string_view text) {
   return convert(root, "", 0);
 }
 
-std::string printable(std::string_view text) {
-  constexpr std::size_t kMaxBytes = 120;
-  std::string out(text.substr(0, kMaxBytes));
-  if (text.size() > kMaxBytes) {
-    // Not in the middle of a UTF-8 sequence.
-    while (!out.empty() && (static_cast<unsigned char>(text[out.size()]) & 0xc0) == 0x80) out.pop_back();
+std::string printable(std::string_view text, std::size_t max_bytes) {
+  std::string out;
+  while (!text.empty()) {
+    const auto size = character_size(text);
+    const auto shown = size == 0 ? "?" : text.substr(0, size);
+    if (out.size() + shown.size() > max_bytes) return out + "…";
+    out += shown;
+    text.remove_prefix(shown.size());
   }
-  for (char& c : out) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) c = '?';
-  }
-  if (out.size() < text.size()) out += "…";
   return out;
 }
 

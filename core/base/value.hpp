@@ -14,6 +14,9 @@ struct Value;
 using Array = std::vector<Value>;
 using Object = std::vector<std::pair<std::string, Value>>;  // in the order written
 
+// How deep a configuration may be nested: far more than any sink needs, far less than what would exhaust the stack.
+inline constexpr int kMaxValueDepth = 64;
+
 struct Value {
   std::variant<std::nullptr_t, bool, std::int64_t, double, std::string, Array, Object> data = nullptr;
   int line = 0;  // 1-based line in the configuration file; 0: from the catalog
@@ -36,7 +39,8 @@ std::string to_json(const Value& value);
 // Escapes exactly as PostgreSQL does when it prints a jsonb.
 void append_json_string(std::string& out, std::string_view text);
 
-// A name from outside, fit for one line of a message to people: no control characters, cut when long.
-std::string printable(std::string_view text);
+// A text from outside, fit for one line of a message to people and for PostgreSQL: UTF-8 without control characters,
+// cut when longer than max_bytes.
+std::string printable(std::string_view text, std::size_t max_bytes = 120);
 
 }  // namespace tide

@@ -379,7 +379,8 @@ void Pipeline::settle(const tide_result& result) {
                     ", which is not in flight; the plugin is faulty");
   }
   --in_flight_;
-  const std::string error(result.error.data == nullptr ? "" : result.error.data, result.error.size);
+  const std::string error =
+      Sink::told(result.error.data == nullptr ? "" : std::string_view(result.error.data, result.error.size));
   switch (result.status) {
     case TIDE_STORED:
       if ((result.flags & TIDE_RESULT_DUPLICATE) != 0) duplicate(token);

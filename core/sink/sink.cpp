@@ -4,6 +4,7 @@
 #include <deque>
 
 #include "base/log.hpp"
+#include "base/value.hpp"
 
 namespace tide {
 
@@ -87,13 +88,18 @@ std::span<const tide_result> Sink::ack(std::chrono::milliseconds timeout) {
   return {results_.data(), static_cast<std::size_t>(count)};
 }
 
+std::string Sink::told(std::string_view text) {
+  constexpr std::size_t kLongest = 4096;
+  return printable(text, kLongest);
+}
+
 std::string Sink::prefix() const {
   return "sink " + plugin_->id + ": ";
 }
 
 void Sink::raise(std::int32_t status, const tide_error& error, const char* call) const {
   if (status == TIDE_OK) return;
-  std::string text(error.text, std::min<std::size_t>(error.size, sizeof error.text));
+  std::string text = told({error.text, std::min<std::size_t>(error.size, sizeof error.text)});
   if (text.empty()) text = std::string(call) + " failed without a word";
   if (status == TIDE_RETRY) throw SinkDown(prefix() + text);
   if (status == TIDE_RECONNECT && instance_ != nullptr) throw SinkLeaves(prefix() + text);
@@ -105,7 +111,7 @@ void Sink::log(void* ctx, std::int32_t level, tide_str text) {
                                                           spdlog::level::warn, spdlog::level::err};
   const auto* sink = static_cast<const Sink*>(ctx);
   spdlog::log(kLevels[std::clamp(level, 0, 3)], "pipeline '{}': {}", sink->pipeline_,
-              std::string_view(text.data == nullptr ? "" : text.data, text.size));
+              told(text.data == nullptr ? std::string_view() : std::string_view(text.data, text.size)));
 }
 
 }  // namespace tide

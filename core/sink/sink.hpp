@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.hpp"
@@ -47,6 +48,9 @@ class Sink {
   // Waits for results. They, and their texts, are valid until the next call. When the sink breaks while it hands over
   // results, these are returned and the next call throws.
   std::span<const tide_result> ack(std::chrono::milliseconds timeout);
+
+  // What a plugin says, which may be any bytes, fit for the log and for PostgreSQL.
+  static std::string told(std::string_view text);
 
  private:
   [[nodiscard]] std::string prefix() const;

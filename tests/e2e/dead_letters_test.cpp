@@ -154,6 +154,15 @@ TEST_F(DeadLetters, AnEventOverMaxPayloadIsDeliveredOnceTheServerTakesIt) {
   EXPECT_EQ(letters("count(*)"), "0");
 }
 
+TEST_F(DeadLetters, AReasonThatQuotesPartOfALongNameIsSetDown) {
+  set_up_pipeline();
+  sql("SELECT tide.outbox_publish('orders', '{}', 'bad', 'insert', jsonb_build_object('a: ' || repeat('é', 150), 1))");
+  publish(1);
+  deliver_once();
+  EXPECT_EQ(keys(), std::vector<std::string>{"k1"});
+  EXPECT_EQ(letters("dedup_key, error LIKE '%the header name ''a: é%'"), "bad|t");
+}
+
 TEST_F(DeadLetters, AMissingTemplateValueLeavesNoSubject) {
   set_up_pipeline();
   set_pipeline(R"(, "subject": ")" + stream_ + R"(.{payload.region}")");

@@ -120,6 +120,10 @@ TEST(Printable, KeepsOneShortLineOfUtf8) {
   EXPECT_EQ(printable(std::string(120, 'x')), std::string(120, 'x'));
   EXPECT_EQ(printable(std::string(121, 'x')), std::string(120, 'x') + "…");
   EXPECT_EQ(printable(std::string(119, 'x') + "éé"), std::string(119, 'x') + "…");
+  EXPECT_EQ(printable("éé", 3), "é…");
+  EXPECT_EQ(printable("a\xc3"), "a?");
+  EXPECT_EQ(printable("\xff\xe2\x82z\xf0\x9f\x98\x80"), "???z😀");
+  EXPECT_EQ(printable(std::string_view("a\0b", 3)), "a?b");
 }
 
 }  // namespace
