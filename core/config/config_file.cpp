@@ -29,21 +29,25 @@ struct Context {
 };
 
 // TOML as Value; what JSON has no type for is a problem.
-Value convert(const toml::node& node, Context& context) {
+Value convert(const toml::node& node, Context& context, int depth = 0) {
   Value value;
   value.line = line_of(node);
-  if (const auto* table = node.as_table()) {
+  if (depth > kMaxValueDepth) {
+    context.problems.push_back({place(context.file, value.line, "", ""),
+                                "is nested more than " + std::to_string(kMaxValueDepth) + " levels deep"});
+  } else if (const auto* table = node.as_table()) {
     std::vector<std::pair<const toml::key*, const toml::node*>> fields;
     for (auto&& [key, field] : *table) fields.emplace_back(&key, &field);
     // toml++ sorts by name.
     std::stable_sort(fields.begin(), fields.end(),
                      [](const auto& a, const auto& b) { return a.first->source().begin < b.first->source().begin; });
     Object object;
-    for (const auto& [key, field] : fields) object.emplace_back(std::string(key->str()), convert(*field, context));
+    for (const auto& [key, field] : fields)
+      object.emplace_back(std::string(key->str()), convert(*field, context, depth + 1));
     value.data = std::move(object);
   } else if (const auto* array = node.as_array()) {
     Array items;
-    for (auto&& item : *array) items.push_back(convert(item, context));
+    for (auto&& item : *array) items.push_back(convert(item, context, depth + 1));
     value.data = std::move(items);
   } else if (const auto string = node.value_exact<std::string>()) {
     value.data = *string;
@@ -140,7 +144,7 @@ class Table {
     if (object == nullptr) return;
     for (const auto& [key, value] : *object) {
       if (std::find(known_.begin(), known_.end(), key) == known_.end()) {
-        problem(value.line, key, "unknown key" + did_you_mean(key, known_));
+        problem(value.line, key, unknown_key(key, known_));
       }
     }
   }
@@ -254,7 +258,7 @@ FileConfig parse_config(std::string_view text, const std::string& file, const En
   } catch (const toml::parse_error& error) {
     const auto& at = error.source().begin;
     throw ConfigError({{file + ":" + std::to_string(at.line) + ":" + std::to_string(at.column),
-                        "not valid TOML: " + std::string(error.description())}});
+                        "not valid TOML: " + printable(error.description(), 500)}});
   }
 
   FileConfig config;

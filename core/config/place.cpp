@@ -37,6 +37,10 @@ std::string place(const std::string& file, int line, const std::string& owner, s
   return text;
 }
 
+std::string unknown_key(std::string_view key, const std::vector<std::string>& known) {
+  return std::string("unknown key") + (key.empty() ? " ''" : "") + did_you_mean(key, known);
+}
+
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& known) {
   const std::string* best = nullptr;
   std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;

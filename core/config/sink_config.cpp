@@ -97,7 +97,7 @@ class Validator {
       if (is_option(name)) {
         if (!written_.emplace(name, &value).second) problem(value.line, name, "is there twice");
       } else if (!is_group(name)) {
-        problem(value.line, name, "unknown key" + did_you_mean(name, option_names()));
+        problem(value.line, name, unknown_key(name, option_names()));
       } else if (const auto* group = value.get<Object>()) {
         collect(*group, name + ".");
       } else if (value.get<std::nullptr_t>() == nullptr) {

@@ -198,12 +198,19 @@ TEST(ConfigFile, SyntaxErrorsTellLineAndColumn) {
       {"a = \"\xff\"\n", "relay.toml:1:"},
       {"a = 99999999999999999999\n", "relay.toml:1:"},
       {"a = 'x", "relay.toml:1:"},
+      {"a = tru\nb", "relay.toml:1:"},
   };
-  for (const auto& [text, expected] : cases) EXPECT_EQ(errors_of(text).find(expected), 0U) << text << errors_of(text);
+  for (const auto& [text, expected] : cases) {
+    EXPECT_EQ(errors_of(text).find(expected), 0U) << text << errors_of(text);
+    EXPECT_EQ(errors_of(text).find('\n'), std::string::npos) << errors_of(text);
+  }
 }
 
 TEST(ConfigFile, DepthBombsAreRefused) {
   EXPECT_NE(errors_of("a = " + std::string(100000, '[')).find("not valid TOML"), std::string::npos);
+  EXPECT_NE(
+      errors_of("a = " + std::string(70, '[') + std::string(70, ']')).find("toml:1: is nested more than 64 levels"),
+      std::string::npos);
 }
 
 TEST(ConfigFile, NoErrorHoldsASecret) {
