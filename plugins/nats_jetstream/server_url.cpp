@@ -10,7 +10,7 @@
 namespace tide::nats {
 namespace {
 
-constexpr std::string_view default_port = "4222";
+constexpr std::uint16_t default_port = 4222;
 
 std::string_view trimmed(std::string_view text) {
   const auto first = text.find_first_not_of(" \t\r\n");
@@ -44,11 +44,17 @@ std::string percent_decoded(std::string_view text) {
   return decoded;
 }
 
-void check_port(std::string_view port) {
+std::uint16_t port_number(std::string_view port) {
   std::uint16_t number = 0;
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
   if (error != std::errc{} || end != port.data() + port.size() || number == 0)
     refuse("the port must be a number from 1 to 65535");
+  return number;
+}
+
+// White space and control characters, too: an address is shown on one line.
+bool ends_authority(char c) {
+  return static_cast<unsigned char>(c) <= ' ' || c == '\x7f' || c == '/' || c == '?' || c == '#';
 }
 
 ServerUrl parse(std::string_view text) {
@@ -71,15 +77,18 @@ ServerUrl parse(std::string_view text) {
   }
 
   if (authority.ends_with('/')) authority.remove_suffix(1);
-  if (authority.find_first_of(" \t/?#") != std::string_view::npos) refuse("only a host and a port may stand there");
-  const auto host_end = authority.starts_with('[') ? authority.find(']') : 0;
-  if (host_end == std::string_view::npos) refuse("the ']' is missing");
-  const auto colon = authority.find(':', host_end);
-  const auto host = authority.substr(0, colon);
-  if (host.empty()) refuse("the host is missing");
-  const auto port = colon == std::string_view::npos ? default_port : authority.substr(colon + 1);
-  check_port(port);
-  url.address.append("nats://").append(host).append(":").append(port);
+  if (std::any_of(authority.begin(), authority.end(), ends_authority)) refuse("only a host and a port may stand there");
+  const bool bracketed = authority.starts_with('[');
+  const auto host_end = authority.find(bracketed ? ']' : ':');
+  if (bracketed && host_end == std::string_view::npos) refuse("the ']' is missing");
+  const auto host = authority.substr(0, bracketed ? host_end + 1 : host_end);
+  const auto name = bracketed ? host.substr(1, host.size() - 2) : host;
+  if (name.empty()) refuse("the host is missing");
+  const auto after = authority.substr(host.size());
+  if (name.find_first_of("[]") != std::string_view::npos || !(after.empty() || after.starts_with(':')))
+    refuse("brackets stand around an IPv6 address, and nothing else");
+  const auto port = after.empty() ? default_port : port_number(after.substr(1));
+  url.address.append("nats://").append(host).append(":").append(std::to_string(port));
   return url;
 }
 

@@ -51,9 +51,10 @@ TEST(ServerUrl, DecodesUserInfo) {
 }
 
 TEST(ServerUrl, RefusesWhatIsNoUrl) {
-  for (const auto* text : {"", "nats://", "nats://:4222", "http://host", "nats://host:0", "nats://host:65536",
-                           "nats://host:x", "nats://host:", "nats://host/path", "nats://host,", "nats://[::1",
-                           "nats://a%4@host", "nats://a%zz@host", "nats://ho st"})
+  for (const auto* text :
+       {"", "nats://", "nats://:4222", "http://host", "nats://host:0", "nats://host:65536", "nats://host:x",
+        "nats://host:", "nats://host/path", "nats://host,", "nats://[::1", "nats://a%4@host", "nats://a%zz@host",
+        "nats://ho st", "nats://ho\nst", "nats://[]", "nats://[::1]x", "nats://[[::1]", "nats://a[b]"})
     EXPECT_THROW(parse_server_urls(text), Error) << text;
 }
 
