@@ -35,6 +35,8 @@ struct JsonFields::Parser {
 
   // Puts the document at its beginning. False when it is no JSON.
   bool rewind() {
+    // What simdjson has given up on it must not be asked again: it would follow a null pointer.
+    if (state == State::ready && !document.is_alive()) state = State::malformed;
     if (state == State::ready) {
       document.rewind();
     } else if (state == State::unread) {
