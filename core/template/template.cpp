@@ -151,7 +151,8 @@ std::string Template::shape(std::string_view outbox) const {
     } else if (part.field->source() == EventField::Source::outbox && !outbox.empty()) {
       append(out, outbox, part.dots);
     } else {
-      out += part.several_tokens ? TIDE_UNKNOWN_TOKENS : TIDE_UNKNOWN;
+      const bool several = part.several_tokens || part.fallback.value_or("").find('.') != std::string::npos;
+      out += several ? TIDE_UNKNOWN_TOKENS : TIDE_UNKNOWN;
     }
   }
   return out;

@@ -47,7 +47,7 @@ class Template {
   [[nodiscard]] std::optional<std::string> render(const Event& event, EventJson& json, std::string& out) const;
 
   // The text before any event is seen: {outbox} is known, each other variable is TIDE_UNKNOWN, or TIDE_UNKNOWN_TOKENS
-  // where the template lets it have several tokens.
+  // where the template lets it have several tokens, or has a default with dots.
   [[nodiscard]] std::string shape(std::string_view outbox) const;
 
  private:

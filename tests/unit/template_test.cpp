@@ -170,6 +170,15 @@ TEST(Template, WhatIsNotAskedForIsNotParsed) {
   EXPECT_NE(render("{header.a|x}", e).error.find("can't be read"), std::string::npos);
 }
 
+TEST(Template, MalformedJsonCanBeAskedAgain) {
+  Event e = event();
+  e.headers = R"({"h": "v,""n": 7})";
+  EventJson json;
+  json.headers.reset(e.headers);
+  std::string out;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(Template("{header.n}").render(e, json, out)) << i;
+}
+
 TEST(Template, APayloadThatIsNoObjectHasNoFields) {
   for (const char* payload : {"1", "\"text\"", "[1, 2]", "null", "true", ""}) {
     Event e = event();
@@ -252,6 +261,7 @@ TEST(Template, EmptyTextAndControlCharactersAreRefused) {
 TEST(Template, ItsShapeShowsWhatIsKnownBeforeAnyEvent) {
   EXPECT_EQ(Template("events.{outbox}.{op}").shape("orders"), "events.orders.\x1a");
   EXPECT_EQ(Template("{payload.a|b}{{x}}{stream_table}").shape("orders"), "\x1a{x}\x1a");
+  EXPECT_EQ(Template("{payload.a|b.c}").shape("orders"), "\x1c");
   EXPECT_EQ(Template("{outbox}").shape("or de>rs"), "or_de_rs");
   EXPECT_EQ(Template("plain").shape("orders"), "plain");
   EXPECT_EQ(Template("e.{pipeline}.{header.a>}", Template::Use::subject, "p q").shape("orders"), "e.p_q.\x1c");
