@@ -80,7 +80,7 @@ class RouteReader {
         read_template(value, *option, base.format, route.message);
         sends = true;
       } else {
-        problem(value, key, "unknown key" + did_you_mean(key, known_keys()));
+        problem(value, key, unknown_key(key, known_keys()));
       }
     }
     if (route.drop && sends) problem(value_, "drop", "is true, so nothing else but `name` and `when` may be there");
@@ -183,7 +183,7 @@ class RouteReader {
     if (tests.empty()) problem(at, key, "has no operator");
     for (const auto& [name, operand] : tests) {
       const auto* known =
-          std::find_if(kOperators.begin(), kOperators.end(), [&](const auto& o) { return o.name == name; });
+          std::find_if(kOperators.begin(), kOperators.end(), [&name = name](const auto& o) { return o.name == name; });
       if (known == kOperators.end()) {
         std::vector<std::string> names;
         for (const auto& o : kOperators) names.emplace_back(o.name);
