@@ -76,12 +76,12 @@ inline void check(const ConfigError& error, std::string_view input) {
   }
 }
 
-// The key that each problem is about stands there, unless it is about the whole.
+// The key that each problem is about stands there, unless it is about the whole, or about the whole of a route.
 inline void check_names_key(const ConfigError& error, std::string_view owner) {
   for (const auto& [where, text] : error.problems()) {
     require(where.find(owner) != std::string::npos, "a problem names its pipeline", where + ": " + text);
-    require(where.find("key '") != std::string::npos || text.starts_with("unknown key ''") ||
-                text.starts_with("the sink's configuration must be"),
+    require(where.find("key '") != std::string::npos || where.find("routes[") != std::string::npos ||
+                text.starts_with("unknown key ''") || text.starts_with("the sink's configuration must be"),
             "a problem names its key", where + ": " + text);
   }
 }
