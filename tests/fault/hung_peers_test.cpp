@@ -1,8 +1,8 @@
 // A peer that hangs (SIGSTOP) says nothing, and its connections stay open: only a deadline tells.
 #include <csignal>
 
-#include "support/tcp_proxy.hpp"
 #include "fault/world.hpp"
+#include "support/tcp_proxy.hpp"
 
 namespace tide::test {
 namespace {

@@ -1,6 +1,6 @@
 // The network between the relay and its peers stalls, delays and cuts in the middle of what is said.
-#include "support/tcp_proxy.hpp"
 #include "fault/world.hpp"
+#include "support/tcp_proxy.hpp"
 
 namespace tide::test {
 namespace {
