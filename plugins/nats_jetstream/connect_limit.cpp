@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "connect_limit.hpp"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <condition_variable>
 #include <filesystem>
+#include <map>
 #include <mutex>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -20,10 +25,10 @@ namespace {
 // cnats may go on with the next server.
 constexpr std::chrono::milliseconds repeat{50};
 
-// Of connections that were made.
+// Sockets of connections that were made, and what they are.
 struct Claimed {
   std::mutex mutex;
-  std::set<int> sockets;
+  std::map<int, ino_t> sockets;
 };
 Claimed& claimed() {
   static auto* const claimed =
@@ -31,8 +36,13 @@ Claimed& claimed() {
   return *claimed;
 }
 
+ino_t inode_of(int socket) {
+  struct stat info {};
+  return ::fstat(socket, &info) == 0 ? info.st_ino : 0;
+}
+
 struct Socket {
-  int fd;
+  int fd;  // may be another's by now
   ino_t inode;
 };
 std::vector<Socket> open_sockets() {
@@ -40,13 +50,36 @@ std::vector<Socket> open_sockets() {
   std::error_code none;
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", none)) {
     const std::string name = entry.path().filename().string();
-    int fd = -1;
-    std::from_chars(name.data(), name.data() + name.size(), fd);
-    struct stat info {};
-    if (fd >= 0 && ::fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode)) sockets.push_back({fd, info.st_ino});
+    const std::string what = std::filesystem::read_symlink(entry.path(), none).string();
+    constexpr std::string_view socket = "socket:[";
+    if (!what.starts_with(socket)) continue;
+    Socket found{-1, 0};
+    std::from_chars(name.data(), name.data() + name.size(), found.fd);
+    std::from_chars(what.data() + socket.size(), what.data() + what.size(), found.inode);
+    sockets.push_back(found);
   }
   return sockets;
 }
+
+// A number of a socket of our own, so that what is looked at and what is ended are one, whoever closes the other.
+class Duplicate {
+ public:
+  explicit Duplicate(const Socket& socket) : fd_(::fcntl(socket.fd, F_DUPFD_CLOEXEC, 0)) {
+    if (fd_ >= 0 && inode_of(fd_) != socket.inode) close();
+  }
+  ~Duplicate() { close(); }
+  Duplicate(const Duplicate&) = delete;
+  Duplicate& operator=(const Duplicate&) = delete;
+
+  int fd() const { return fd_; }  // -1: that socket is gone
+
+ private:
+  void close() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+  }
+  int fd_;
+};
 
 std::optional<std::uint16_t> peer_port(int fd) {
   sockaddr_storage address{};
@@ -67,7 +100,7 @@ ConnectLimit::ConnectLimit(std::chrono::steady_clock::time_point deadline, std::
 
 void ConnectLimit::claim(int socket) {
   const std::lock_guard lock(claimed().mutex);
-  claimed().sockets.insert(socket);
+  claimed().sockets[socket] = inode_of(socket);
 }
 
 void ConnectLimit::release(int socket) {
@@ -89,9 +122,12 @@ void ConnectLimit::wait(const std::stop_token& stop, std::chrono::steady_clock::
 void ConnectLimit::end_attempts() const {
   const std::lock_guard lock(claimed().mutex);
   for (const Socket& socket : open_sockets()) {
-    if (before_.contains(socket.inode) || claimed().sockets.contains(socket.fd)) continue;
-    const auto port = peer_port(socket.fd);
-    if (port && std::find(ports_.begin(), ports_.end(), *port) != ports_.end()) ::shutdown(socket.fd, SHUT_RDWR);
+    const bool made = std::any_of(claimed().sockets.begin(), claimed().sockets.end(),
+                                  [&](const auto& claim) { return claim.second == socket.inode; });
+    if (made || before_.contains(socket.inode)) continue;
+    const Duplicate attempt(socket);
+    const auto port = peer_port(attempt.fd());
+    if (port && std::find(ports_.begin(), ports_.end(), *port) != ports_.end()) ::shutdown(attempt.fd(), SHUT_RDWR);
   }
 }
 
