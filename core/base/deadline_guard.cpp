@@ -19,7 +19,7 @@ class Watchdog {
   void add(DeadlineGuard* guard) {
     const std::lock_guard lock(mutex_);
     guards_.insert(guard);
-    if (guards_.size() == 1) some_.notify_one();
+    if (asleep_) some_.notify_one();
   }
 
   void remove(DeadlineGuard* guard) {
@@ -33,8 +33,10 @@ class Watchdog {
   void watch(const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
     while (!stop.stop_requested()) {
+      asleep_ = true;
       some_.wait(lock, stop, [this] { return !guards_.empty(); });
-      // Statements are short: looking ten times a second costs nothing and needs no ordering by time.
+      asleep_ = false;
+      // Looking ten times a second costs less than to be woken by each statement, and needs no ordering by time.
       some_.wait_for(lock, stop, std::chrono::milliseconds(100), [] { return false; });
       const auto now = std::chrono::steady_clock::now();
       for (auto* guard : guards_) {
@@ -48,6 +50,7 @@ class Watchdog {
   std::mutex mutex_;
   std::condition_variable_any some_;
   std::unordered_set<DeadlineGuard*> guards_;
+  bool asleep_ = false;
   std::jthread thread_;
 };
 

@@ -90,9 +90,22 @@ std::string_view Result::at(std::size_t row, int column) const {
 }
 
 std::int64_t Result::integer(std::size_t row, int column) const {
-  const auto text = at(row, column);
+  return to_integer(at(row, column));
+}
+
+void Result::row(std::size_t row, std::span<std::string_view> fields) const {
+  const auto values = rows_->rows[static_cast<pqxx::result::size_type>(row)];
+  auto value = values.begin();
+  for (auto& field : fields) {
+    field = value->is_null() ? std::string_view()
+                             : std::string_view(value->c_str(), static_cast<std::size_t>(value->size()));
+    ++value;
+  }
+}
+
+std::int64_t to_integer(std::string_view field) {
   std::int64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
+  std::from_chars(field.data(), field.data() + field.size(), value);
   return value;
 }
 

@@ -22,6 +22,7 @@ constexpr std::uint64_t kDoubt = 8 * kWindow;
 constexpr milliseconds kCommitEvery{100};
 constexpr milliseconds kPollAsked{1000};  // covers a wake-up that was missed
 constexpr milliseconds kPollBusy{1};
+constexpr milliseconds kPollLessBusy{2};
 constexpr milliseconds kAckWait{5};
 constexpr milliseconds kConnectDeadline{5000};
 constexpr milliseconds kDrainDeadline{5000};
@@ -32,9 +33,11 @@ constexpr std::size_t kKeepPayload = 16u << 10;
 constexpr seconds kTellEvery{10};
 
 // Publishers are asked to notify while fewer events a second come, and no longer above: a NOTIFY takes a lock of the
-// whole cluster at commit, and under load every poll finds something anyway.
-constexpr double kAskBelow = 1000;
-constexpr double kWithdrawAbove = 2000;
+// whole cluster until its commit is on disk, so no more than one over that time can commit in a second. Well below what
+// a slow disk allows, else the rate that the lock permits would never reach what withdraws it.
+constexpr double kAskBelow = 100;
+constexpr double kWithdrawAbove = 200;
+constexpr double kBusy = 1000;
 constexpr milliseconds kRateWindow{200};
 
 tide_str str(std::string_view text) {
@@ -209,19 +212,19 @@ void Pipeline::read() {
 
   rate_events_ += page->events.size();
   const bool window_over = now - rate_since_ >= kRateWindow;
-  const double rate = static_cast<double>(rate_events_) / std::chrono::duration<double>(now - rate_since_).count();
   if (window_over) {
+    rate_ = static_cast<double>(rate_events_) / std::chrono::duration<double>(now - rate_since_).count();
     rate_since_ = now;
     rate_events_ = 0;
   }
   wake_asked_ = page->wake_asked;
-  if (wake_asked_ && window_over && rate > kWithdrawAbove) {
+  if (wake_asked_ && window_over && rate_ > kWithdrawAbove) {
     source_->ask_wake(false);
     wake_asked_ = false;
-  } else if (!wake_asked_ && window_over && rate < kAskBelow) {
+  } else if (!wake_asked_ && window_over && rate_ < kAskBelow) {
     source_->ask_wake(true);  // and read once more: somebody may have committed before the question was seen
   }
-  poll_at_ = now + (wake_asked_ ? kPollAsked : kPollBusy);
+  poll_at_ = now + (wake_asked_ ? kPollAsked : rate_ > kBusy ? kPollBusy : kPollLessBusy);
 }
 
 bool Pipeline::may_read_letters() {
@@ -268,11 +271,11 @@ void Pipeline::forget_discarded_letters() {
 
 // Nothing to do: sleep until something is published, an offset is to be committed or a poll is due.
 void Pipeline::idle(const std::stop_token& stop) {
+  pull_acks(milliseconds(0));  // lets the sink keep its connection alive and notice when it is gone
   auto until = poll_at_;
   if (!ledger_.empty()) until = std::min(until, commit_at_);
   const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
   if (left.count() > 0 && wakeup_.wait_for(left, stop)) poll_at_ = {};
-  pull_acks(milliseconds(0));  // lets the sink keep its connection alive and notice when it is gone
 }
 
 // ---------------------------------------------------------------------------------------------------- sending

@@ -109,6 +109,7 @@ class Pipeline {
   Clock::time_point poll_at_{};
   Clock::time_point rate_since_{};  // events read at the head since then
   std::size_t rate_events_ = 0;
+  double rate_ = 0;  // of the last such time, per second
 
   // Letters are read a page at a time, the next one once the last is committed, so that none is read twice; in the
   // order of their ids, from the first again each time they are asked for.

@@ -57,9 +57,11 @@ std::shared_ptr<const Page> LetterReader::read(const Position& position, std::in
   page->before = position;
   page->end = position;
   page->full = !rows.empty();
-  for (std::size_t row = 0; row < rows.size(); ++row) {
-    page->add(event_row(rows, row, outbox_));
-    page->letter_ids.push_back(rows.integer(row, 0));
+  EventRow row;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    rows.row(i, row);
+    page->add(event_of(row, outbox_));
+    page->letter_ids.push_back(pg::to_integer(row[0]));
   }
   return page;
 }

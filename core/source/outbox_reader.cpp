@@ -119,12 +119,14 @@ std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::si
   std::size_t fresh = 0;
   bool more_late = false;
   bool more_new = false;
-  for (std::size_t row = 0; row < rows.size(); ++row) {
-    const auto kind = rows.at(row, 0);
+  EventRow row;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    rows.row(i, row);
+    const auto kind = row[0];
     if (kind == "0") {
-      page->next_xid = rows.integer(row, kId);
-      page->wake_asked = rows.integer(row, kCreated) > 1;
-      page->snapshot = rows.at(row, kStreamTable);
+      page->next_xid = pg::to_integer(row[kId]);
+      page->wake_asked = pg::to_integer(row[kCreated]) > 1;
+      page->snapshot = row[kStreamTable];
       continue;
     }
     more_late = more_late || kind == "3" || (kind == "2" && page->late_count == limit);
@@ -136,8 +138,8 @@ std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::si
     } else {
       ++fresh;
     }
-    Event event = event_row(rows, row, outbox_);
-    if (rows.is_null(row, kKey)) {
+    Event event = event_of(row, outbox_);
+    if (event.key.data() == nullptr) {
       page->made_keys.push_back(key_prefix_ + std::to_string(event.id) + '/' + std::to_string(event.created_at_us));
       event.key = page->made_keys.back();
     }

@@ -478,10 +478,11 @@ $$;
 -- time again for each event, so only a compressed one is.
 DO $$
 BEGIN
-  EXECUTE format('CREATE OR REPLACE FUNCTION tide.payload_bytes(payload jsonb) RETURNS bigint LANGUAGE sql STABLE AS %L',
+  DROP FUNCTION IF EXISTS tide.payload_bytes(jsonb);  -- it was a bigint, whose sum is a numeric, and slow
+  EXECUTE format('CREATE FUNCTION tide.payload_bytes(payload jsonb) RETURNS integer LANGUAGE sql STABLE AS %L',
     'SELECT CASE WHEN ' || CASE WHEN current_setting('server_version_num')::integer >= 140000
       THEN 'pg_catalog.pg_column_compression(payload) IS NULL' ELSE 'pg_catalog.pg_column_size(payload) OPERATOR(pg_catalog.<) 600'
-    END || ' THEN pg_catalog.pg_column_size(payload)::bigint ELSE pg_catalog.octet_length(payload::text)::bigint END');
+    END || ' THEN pg_catalog.pg_column_size(payload) ELSE pg_catalog.octet_length(payload::text) END');
 END
 $$;
 

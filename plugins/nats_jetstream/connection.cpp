@@ -164,23 +164,23 @@ struct Authenticate {
 }  // namespace
 
 std::string_view Reply::subject_suffix() const {
-  const std::string_view subject = natsMsg_GetSubject(message.get());
+  const std::string_view subject = natsMsg_GetSubject(message);
   return subject.substr(std::min(prefix_size, subject.size()));
 }
 
 std::string_view Reply::reply_subject() const {
-  const char* subject = natsMsg_GetReply(message.get());
+  const char* subject = natsMsg_GetReply(message);
   return subject == nullptr ? "" : subject;
 }
 
 std::string Reply::header(const char* name) const {
   const char* value = nullptr;
-  return natsMsgHeader_Get(message.get(), name, &value) == NATS_OK && value != nullptr ? value : "";
+  return natsMsgHeader_Get(message, name, &value) == NATS_OK && value != nullptr ? value : "";
 }
 
 std::string_view Reply::data() const {
-  const int size = natsMsg_GetDataLength(message.get());
-  return {natsMsg_GetData(message.get()), static_cast<std::size_t>(size)};
+  const int size = natsMsg_GetDataLength(message);
+  return {natsMsg_GetData(message), static_cast<std::size_t>(size)};
 }
 
 natsStatus Connection::attach(void** user_data, void* loop, natsConnection*, natsSock fd) {
@@ -330,8 +330,9 @@ void Connection::subscribe() {
   check(natsSubscription_SetPendingLimits(subscription, -1, -1), "cannot lift the inbox's limits");
 }
 
-void Connection::publish(natsMsg& message) {
-  if (const natsStatus status = natsConnection_PublishMsg(connection_.get(), &message); status != NATS_OK) {
+void Connection::publish(MessagePtr message) {
+  sent_.push_back(std::move(message));
+  if (const natsStatus status = natsConnection_PublishMsg(connection_.get(), sent_.back().get()); status != NATS_OK) {
     throw_if_closed();
     throw Error::fatal("cannot publish to " + server_ + ": " + describe(status), status);
   }
@@ -341,6 +342,7 @@ void Connection::publish(natsMsg& message) {
 void Connection::flush() {
   if (buffered() == 0) return;  // writing nothing looks to cnats like a closed connection
   natsConnection_ProcessWriteEvent(connection_.get());
+  sent_.clear();
   throw_if_closed();
   socket_full_ = buffered() != 0;
 }
@@ -350,6 +352,7 @@ std::size_t Connection::buffered() const {
 }
 
 void Connection::pump(milliseconds timeout) {
+  replies_.clear();
   throw_if_closed();
   pollfd socket{loop_.fd, POLLIN | POLLRDHUP, 0};
   if (buffered() != 0) socket.events |= POLLOUT;
@@ -373,11 +376,12 @@ Reply Connection::next_reply() {
   natsMsg* message = nullptr;
   switch (natsSubscription_NextMsg(&message, subscription_.get(), 0)) {
     case NATS_OK: {
+      replies_.emplace_back(message);
       const bool answer = std::string_view(natsMsg_GetSubject(message)).starts_with(inbox_prefix_);
-      return {answer ? Reply::Kind::message : Reply::Kind::delivery, MessagePtr(message), inbox_prefix_.size()};
+      return {answer ? Reply::Kind::message : Reply::Kind::delivery, message, inbox_prefix_.size()};
     }
     case NATS_NO_RESPONDERS:
-      return {Reply::Kind::no_responders, {}, 0};
+      return {Reply::Kind::no_responders, nullptr, 0};
     default:
       return {};
   }
@@ -396,8 +400,7 @@ void Connection::send(const std::string& subject, const std::string& reply, std:
   natsMsg* raw = nullptr;
   check(natsMsg_Create(&raw, subject.c_str(), reply.c_str(), payload.data(), static_cast<int>(payload.size())),
         "cannot create a request");
-  const MessagePtr message(raw);
-  publish(*message);
+  publish(MessagePtr(raw));
   flush();
 }
 

@@ -34,7 +34,7 @@ struct Reply {
   std::string header(const char* name) const;  // empty when there is none
 
   Kind kind = Kind::none;
-  MessagePtr message;
+  natsMsg* message = nullptr;
   std::size_t prefix_size = 0;
 };
 
@@ -51,7 +51,7 @@ class Connection {
 
   // Appends to the write buffer; now and then writes what the socket takes. Never blocks on a plain connection; on TLS
   // at most write_deadline.
-  void publish(natsMsg& message);
+  void publish(MessagePtr message);
 
   // Writes what the socket takes now.
   void flush();
@@ -63,7 +63,7 @@ class Connection {
   // rights to something, unless tolerated by forgive_denial.
   void pump(std::chrono::milliseconds timeout);
 
-  // The next reply that was read, if any.
+  // The next reply that was read, if any. Valid until the next pump().
   Reply next_reply();
 
   // Throws a fatal Error when the server lets the user publish nothing to this subject. Nothing is published: the
@@ -123,6 +123,9 @@ class Connection {
   std::string forgiven_denial_;
   Clock::time_point heard_ = Clock::now();  // the last time that something was read
   Clock::time_point pinged_{};
+  // cnats hands each message to a thread of its own to be freed, and wakes that: once for many is cheaper.
+  std::vector<MessagePtr> sent_;
+  std::vector<MessagePtr> replies_;
   bool socket_full_ = false;  // the last write left something behind: only poll tells when to try again
   SubscriptionPtr subscription_;
   ConnectionPtr connection_;

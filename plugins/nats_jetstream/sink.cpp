@@ -151,9 +151,9 @@ void JetStreamSink::accept(const tide_message& event, std::size_t max_payload, C
   }
   reply_ = connection_.inbox_prefix();
   reply_ += std::to_string(in_flight_.next_number());
-  const auto message = maker_.make(event, subject_, reply_, chain_ ? chain_->next() : 0);
+  auto message = maker_.make(event, subject_, reply_, chain_ ? chain_->next() : 0);
   in_flight_.add(event.token, subject_, now);
-  connection_.publish(*message);
+  connection_.publish(std::move(message));
 }
 
 void JetStreamSink::ack(Results& results, milliseconds timeout) {

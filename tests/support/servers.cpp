@@ -34,20 +34,6 @@ std::string tail(const std::string& text) {
   return text.size() > 2000 ? text.substr(text.size() - 2000) : text;
 }
 
-fs::path postgres_bin() {
-  if (const auto bin = variable("TIDE_TEST_PG_BIN"); !bin.empty()) return bin;
-  std::vector<std::pair<int, fs::path>> versions;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator("/usr/lib/postgresql", none)) {
-    const std::string name = entry.path().filename().string();
-    int version = 0;
-    std::from_chars(name.data(), name.data() + name.size(), version);
-    if (::access((entry.path() / "bin/postgres").c_str(), X_OK) == 0) versions.emplace_back(version, entry.path());
-  }
-  if (!versions.empty()) return std::max_element(versions.begin(), versions.end())->second / "bin";
-  return find_program("TIDE_TEST_POSTGRES", "postgres", {}).parent_path();
-}
-
 std::string postgres_user() {
   if (::geteuid() != 0) return {};
   return ::getpwnam("postgres") != nullptr ? "postgres" : "nobody";
@@ -137,6 +123,24 @@ bool answers(std::uint16_t port, std::string_view greeting) {
 }
 
 }  // namespace
+
+fs::path postgres_bin() {
+  if (const auto bin = variable("TIDE_TEST_PG_BIN"); !bin.empty()) return bin;
+  std::vector<std::pair<int, fs::path>> versions;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator("/usr/lib/postgresql", none)) {
+    const std::string name = entry.path().filename().string();
+    int version = 0;
+    std::from_chars(name.data(), name.data() + name.size(), version);
+    if (::access((entry.path() / "bin/postgres").c_str(), X_OK) == 0) versions.emplace_back(version, entry.path());
+  }
+  if (!versions.empty()) return std::max_element(versions.begin(), versions.end())->second / "bin";
+  return find_program("TIDE_TEST_POSTGRES", "postgres", {}).parent_path();
+}
+
+fs::path nats_server_program() {
+  return find_program("TIDE_TEST_NATS_SERVER", "nats-server", {"/usr/sbin", "/usr/bin"});
+}
 
 PostgresServer::PostgresServer(const PostgresOptions& options)
     : bin_(postgres_bin()), data_(dir_ / "data"), user_(postgres_user()) {
@@ -337,8 +341,7 @@ void NatsServer::start() {
   ProcessOptions options;
   options.cwd = dir_.path();
   options.output = dir_ / "log";
-  const auto program = find_program("TIDE_TEST_NATS_SERVER", "nats-server", {"/usr/sbin", "/usr/bin"});
-  process_ = start_server("nats-server", {program.string(), "-c", (dir_ / "nats.conf").string()}, options,
+  process_ = start_server("nats-server", {nats_server_program().string(), "-c", (dir_ / "nats.conf").string()}, options,
                           [this](pid_t) { return answers(port_, "INFO {"); });
 }
 

@@ -13,6 +13,10 @@
 
 namespace tide::test {
 
+// Where PostgreSQL's programs are, and nats-server. They throw with what to install or set when there is none.
+std::filesystem::path postgres_bin();
+std::filesystem::path nats_server_program();
+
 enum class Stop {
   fast,       // checkpoint, then exit
   immediate,  // as after a crash: recovery at the next start
