@@ -3,7 +3,7 @@
 
 #include <fstream>
 
-#include "plugin_host.hpp"
+#include "plugins/plugin_host.hpp"
 #include "support/jetstream.hpp"
 #include "support/servers.hpp"
 #include "support/tcp_proxy.hpp"

@@ -62,9 +62,15 @@ std::vector<Grown<tide_value>> values_of(const Options& options, std::deque<std:
         value.alternative_count = rest.size();
       } else
         value.integer = std::get<bool>(set->second) ? 1 : 0;
-    } else if (option.type == TIDE_TYPE_INT && option.default_value != nullptr) {
+    } else if (option.default_value != nullptr) {
+      const std::string_view text = option.default_value;
       value.is_set = 1;
-      value.integer = std::stoll(option.default_value);
+      if (option.type == TIDE_TYPE_INT)
+        value.integer = std::stoll(option.default_value);
+      else if (option.type == TIDE_TYPE_BOOL)
+        value.integer = text == "true" ? 1 : 0;
+      else
+        value.string = {text.data(), text.size()};
     }
   }
   return values;
@@ -74,8 +80,8 @@ std::vector<Grown<tide_value>> values_of(const Options& options, std::deque<std:
 
 const tide_sink& plugin() {
   static const tide_sink* const loaded = [] {
-    const char* path = std::getenv("TIDE_TEST_NATS_PLUGIN");
-    if (path == nullptr) throw std::runtime_error("TIDE_TEST_NATS_PLUGIN names no plugin");
+    const char* path = std::getenv("TIDE_TEST_PLUGIN");
+    if (path == nullptr) throw std::runtime_error("TIDE_TEST_PLUGIN names no plugin");
     void* library = ::dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) throw std::runtime_error(::dlerror());
     const auto entry = reinterpret_cast<tide_sink_v1_fn>(::dlsym(library, TIDE_SINK_ENTRY));
@@ -127,6 +133,10 @@ std::uint64_t Instance::publish(const std::vector<Event>& events) {
     message.payload = str(event.payload);
     message.fields = &fields[i];
     message.field_count = 1;
+    message.outbox = message.stream_table = str(event.outbox);
+    message.op = str(event.op);
+    message.outbox_id = event.outbox_id;
+    message.created_at_us = event.created_at_us;
     message.headers = headers[i].data();
     message.header_count = headers[i].size();
     message.maybe_sent = event.maybe_sent ? 1 : 0;
