@@ -211,9 +211,10 @@ void File::sync() {
   synced_ = size_;
 }
 
-bool File::full(std::size_t more) const {
+bool File::full(std::size_t waiting, std::size_t line) const {
   const auto limit = settings_.rotate_bytes == 0 ? 1ull << kOffsetBits : settings_.rotate_bytes;
-  return size_ != 0 && size_ + more > limit;
+  const auto size = size_ + waiting;
+  return size != 0 && size + line > limit;
 }
 
 bool File::old() const {

@@ -40,7 +40,8 @@ class File {
   // So that what was appended survives the machine. What can't be synced is taken back.
   void sync();
 
-  [[nodiscard]] bool full(std::size_t more) const;  // too large with so much more
+  // Whether another line is too much, after what waits to be appended.
+  [[nodiscard]] bool full(std::size_t waiting, std::size_t line) const;
   [[nodiscard]] bool old() const;
   void rotate();
 

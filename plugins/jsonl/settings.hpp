@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <string>
 
-#include "line.hpp"
 #include "tide/sink.hpp"
 
 namespace tide::jsonl {
@@ -26,6 +25,8 @@ inline constexpr tide_option option_table[] = {
     int_option("keep", "How many of the files that were put aside are kept; 0: all", "0", 0, 1'000'000),
     string_option("mode", "Permissions of files that are made, in octal", 0, "0640"),
 };
+
+enum class Form { envelope, payload };
 
 struct Settings {
   explicit Settings(const Config& config);  // throws a fatal Error

@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "../envelope/envelope.hpp"
+
 namespace tide::jsonl {
 
 using std::chrono::milliseconds;
@@ -26,8 +28,16 @@ JsonlSink::JsonlSink(Host host, const Config& config) : host_(host), settings_(c
 void JsonlSink::look_what_is_there(std::uint64_t position) {
   if (settings_.form != Form::envelope) return;  // lines without keys
   file_->read_after(position, [this](std::string_view line, std::uint64_t end) {
-    if (const auto key = quoted_key(line); !key.empty()) there_.emplace(key, end);
+    if (const auto key = envelope::quoted_key(line); !key.empty()) there_.emplace(key, end);
   });
+}
+
+void JsonlSink::append_line(std::string& out, const tide_message& event) const {
+  if (settings_.form == Form::envelope)
+    envelope::append(out, event);
+  else
+    envelope::append_json(out, view(event.payload));
+  out += '\n';
 }
 
 std::size_t JsonlSink::publish(const Batch& batch) {
@@ -42,7 +52,7 @@ std::optional<std::uint64_t> JsonlSink::find(const tide_message& event) {
     return std::nullopt;
   }
   key_.clear();
-  append_quoted(key_, view(event.key));
+  envelope::append_quoted(key_, view(event.key));
   const auto found = there_.lower_bound(key_);
   if (found == there_.end() || found->first != key_) return std::nullopt;
   const auto end = found->second;
@@ -60,8 +70,8 @@ std::size_t JsonlSink::publish_to_file(const Batch& batch) {
       continue;
     }
     line.clear();
-    append_line(line, event, settings_.form);
-    if (file_->full(lines_.size() + line.size())) {
+    append_line(line, event);
+    if (file_->full(lines_.size(), line.size())) {
       file_->append(std::exchange(lines_, {}));
       file_->rotate();
     }
@@ -77,7 +87,7 @@ std::size_t JsonlSink::publish_to_output(const Batch& batch) {
   for (const auto& event : batch) {
     if (output_->full()) break;
     lines_.clear();
-    append_line(lines_, event, settings_.form);
+    append_line(lines_, event);
     output_->append(lines_);
     written_.push_back({event.token, output_->appended(), false});
     ++taken;

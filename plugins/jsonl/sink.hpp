@@ -41,6 +41,7 @@ class JsonlSink {
     bool was_there;
   };
 
+  void append_line(std::string& out, const tide_message& event) const;
   void look_what_is_there(std::uint64_t position);
   std::size_t publish_to_file(const Batch& batch);
   std::size_t publish_to_output(const Batch& batch);

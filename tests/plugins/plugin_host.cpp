@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <array>
 #include <cstdlib>
 #include <deque>
 #include <stdexcept>
@@ -25,6 +26,13 @@ std::string text(tide_str string) {
 }
 std::string text(const tide_error& error) {
   return {error.text, error.size};
+}
+
+std::uint64_t template_options() {
+  std::uint64_t count = 0;
+  for (std::uint64_t i = 0; i < plugin().option_count; ++i)
+    if ((plugin().options[i].flags & TIDE_OPTION_TEMPLATE) != 0) ++count;
+  return count;
 }
 
 tide_error empty_error() {
@@ -121,18 +129,18 @@ void Instance::close(std::chrono::milliseconds deadline) {
 
 std::uint64_t Instance::publish(const std::vector<Event>& events) {
   std::vector<Grown<tide_message>> messages(events.size());
-  std::vector<tide_str> fields(events.size());
+  std::vector<std::array<tide_str, 2>> fields(events.size());
   std::vector<std::vector<tide_header>> headers(events.size());
   for (std::size_t i = 0; i < events.size(); ++i) {
     const Event& event = events[i];
-    fields[i] = str(event.subject);
+    fields[i] = {str(event.subject), str(event.order)};
     for (const auto& [name, value] : event.headers) headers[i].push_back({str(name), str(value)});
     tide_message& message = messages[i].known;
     message.token = last_token_ + 1 + i;
     message.key = str(event.key);
     message.payload = str(event.payload);
-    message.fields = &fields[i];
-    message.field_count = 1;
+    message.fields = fields[i].data();
+    message.field_count = template_options();
     message.outbox = message.stream_table = str(event.outbox);
     message.op = str(event.op);
     message.outbox_id = event.outbox_id;
