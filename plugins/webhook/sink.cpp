@@ -216,8 +216,7 @@ void WebhookSink::finish(Lane& lane, CURLcode result) {
   }
   // What stands behind it must not overtake it.
   for (const auto& behind : lane.waiting)
-    for (const auto& item : behind.items)
-      settle(item, TIDE_RETRY, "an event before it has to be sent again: " + outcome.error, outcome.code);
+    for (const auto& item : behind.items) settle(item, TIDE_RETRY, outcome.error, outcome.code);
   lane.waiting.clear();
 }
 
