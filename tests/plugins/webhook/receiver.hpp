@@ -24,10 +24,14 @@ struct Received {
 class Receiver {
  public:
   explicit Receiver(const std::vector<std::string>& tls = {}) {
-    std::vector<std::string> command{variable("TIDE_TEST_PYTHON"), variable("TIDE_TEST_WEBHOOK") + "/server.py",
-                                     (dir_ / "log").string()};
-    command.insert(command.end(), tls.begin(), tls.end());
-    process_ = std::make_unique<Process>(command);
+    command_ = {variable("TIDE_TEST_PYTHON"), variable("TIDE_TEST_WEBHOOK") + "/server.py", (dir_ / "log").string()};
+    command_.insert(command_.end(), tls.begin(), tls.end());
+    start();
+  }
+  void start() {  // again on the same port
+    ProcessOptions options;
+    options.env["TIDE_TEST_PORT"] = std::to_string(port_);
+    process_ = std::make_unique<Process>(command_, options);
     if (!eventually(std::chrono::seconds(20), [&] { return process_->out().ends_with('\n'); }))
       throw std::runtime_error("server.py did not start: " + process_->err());
     port_ = std::stoi(process_->out().substr(5));
@@ -61,6 +65,7 @@ class Receiver {
 
  private:
   TempDir dir_;
+  std::vector<std::string> command_;
   std::unique_ptr<Process> process_;
   int port_ = 0;
 };

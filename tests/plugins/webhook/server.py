@@ -1,6 +1,6 @@
 """An HTTP server that does, by path, all that can go wrong. python3 server.py LOG [CERT KEY [CLIENT_CA]]
 
-Prints "port N". Appends each request to LOG as a line of JSON when it was read whole, before it is answered.
+Prints "port N", which is TIDE_TEST_PORT where that is set. Appends each request to LOG as a line of JSON when it was read whole, before it is answered.
 
   /ok            200                          /hang          reads, and says nothing
   /status/N      N                            /drop          reads, and ends the connection
@@ -11,6 +11,7 @@ Prints "port N". Appends each request to LOG as a line of JSON when it was read 
 """
 
 import json
+import os
 import socket
 import ssl
 import sys
@@ -109,6 +110,6 @@ if len(sys.argv) > 3:
     if len(sys.argv) > 4:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(sys.argv[4])
-server = Server(("127.0.0.1", 0), Handler)
+server = Server(("127.0.0.1", int(os.environ.get("TIDE_TEST_PORT", 0))), Handler)
 print("port", server.server_address[1], flush=True)
 server.serve_forever()
