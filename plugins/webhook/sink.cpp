@@ -208,21 +208,26 @@ void WebhookSink::finish(Lane& lane, CURLcode result) {
     lane.waiting.push_front(std::move(job));
     return;
   }
-  for (const auto& item : job.items) settle(item, outcome.status, outcome.error, outcome.code);
+  settle(job, outcome);
   if (outcome.status != TIDE_RETRY && outcome.status != TIDE_FATAL) return;
   if (outcome.retry_after && outcome.retry_after->count() > 0) {
     paused_until_ = std::max(paused_until_, Clock::now() + *outcome.retry_after);
     host_.warn(outcome.error + "; it asks to wait for " + std::to_string(outcome.retry_after->count()) + " s");
   }
   // What stands behind it must not overtake it.
-  for (const auto& behind : lane.waiting)
-    for (const auto& item : behind.items) settle(item, TIDE_RETRY, outcome.error, outcome.code);
+  for (const auto& behind : lane.waiting) settle(behind, {TIDE_RETRY, outcome.error, outcome.code, std::nullopt});
   lane.waiting.clear();
+}
+
+void WebhookSink::settle(const Job& job, const Exchange::Outcome& outcome) {
+  for (const auto& item : job.items) {
+    bytes_ -= item.text.size();
+    settle(item, outcome.status, outcome.error, outcome.code);
+  }
 }
 
 void WebhookSink::settle(const Item& item, std::int32_t status, std::string error, long code) {
   done_.push_back({item.token, status, std::move(error), code});
-  bytes_ -= std::min(bytes_, item.text.size());
 }
 
 // ---------------------------------------------------------------------------------------------------- results

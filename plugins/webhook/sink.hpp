@@ -72,6 +72,7 @@ class WebhookSink {
   void stop(Lane& lane);
   void perform();
   void finish(Lane& lane, CURLcode result);
+  void settle(const Job& job, const Exchange::Outcome& outcome);
   void settle(const Item& item, std::int32_t status, std::string error, long code);
 
   Host host_;
