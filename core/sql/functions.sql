@@ -458,18 +458,18 @@ CREATE OR REPLACE FUNCTION tide.mask(config jsonb, key text DEFAULT '') RETURNS 
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT CASE jsonb_typeof(config)
     WHEN 'object' THEN (SELECT coalesce(jsonb_object_agg(e.key, tide.mask(e.value,
-                          CASE WHEN mask.key ~* '(password|passwd|passphrase|secret|token|seed|credential|private|api_?key|auth)'
+                          CASE WHEN mask.key ~* '(password|passwd|passphrase|secret|token|seed|credential|private|api[-_]?key|auth|cookie|^headers$)'
                           THEN mask.key ELSE e.key END)), '{}') FROM jsonb_each(config) e)
     WHEN 'array' THEN (SELECT coalesce(jsonb_agg(tide.mask(e.value, mask.key) ORDER BY e.ordinality), '[]')
                        FROM jsonb_array_elements(config) WITH ORDINALITY e)
     WHEN 'string' THEN CASE
       WHEN config #>> '{}' ~ '^(\$\{env:[^}]*\}|\$<env:[^>]*>)$' OR config #>> '{}' = '' THEN config
-      WHEN mask.key ~* '(password|passwd|passphrase|secret|token|seed|credential|private|api_?key|auth)'
+      WHEN mask.key ~* '(password|passwd|passphrase|secret|token|seed|credential|private|api[-_]?key|auth|cookie|^headers$)'
         AND mask.key !~* '_file$' THEN '"***"'
       ELSE to_jsonb(regexp_replace(regexp_replace(config #>> '{}',
         '^((?!://).)*:(?!//)((?!://).)*@', '***@'), '(://)((?!://).)*@', '\1***@', 'g')) END
     WHEN 'null' THEN config
-    ELSE CASE WHEN mask.key ~* '(password|passwd|passphrase|secret|token|seed|private|api_?key)' THEN '"***"'
+    ELSE CASE WHEN mask.key ~* '(password|passwd|passphrase|secret|token|seed|private|api[-_]?key|cookie|^headers$)' THEN '"***"'
          ELSE config END
     END
 $$;

@@ -31,7 +31,9 @@ class World : public TwoServers {
   void SetUp() override;     // a database and a stream of its own
   void TearDown() override;  // judges, unless judge_now() did
 
-  // An enabled pipeline into the stream. Either server may be reached through another port than its own.
+  // The schema, the outbox, and an enabled pipeline into the sink that the JSON configures.
+  void set_up_sink(const std::string& config, const std::string& unsendable_header = {});
+  // The same into a stream. Either server may be reached through another port than its own.
   void set_up_pipeline(std::uint16_t nats_port = 0, const std::string& more_options = {},
                        std::chrono::milliseconds duplicate_window = {});
   void use_postgres_port(std::uint16_t port);  // for relays that start from now on
@@ -60,6 +62,10 @@ class World : public TwoServers {
 
   // Commits were taken back, as asynchronous replication may: what had been sent of them counts as invented.
   bool commits_lost_ = false;
+
+  // What the sink holds, in its order: the stream's messages.
+  virtual std::vector<Message> arrived() { return js().messages(stream_); }
+  bool may_repeat_ = false;  // the sink stores at least once: copies are counted, and no fault
 
   // Ends the writers, waits until all is delivered, ends the relays, compares, prints.
   void judge_now(std::chrono::milliseconds patience = std::chrono::seconds(60));

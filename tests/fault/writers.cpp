@@ -37,7 +37,8 @@ std::string transaction(std::mt19937& random) {
 
 }  // namespace
 
-const char* Writers::schema() {
+std::string Writers::schema(const std::string& unsendable_header) {
+  const std::string header = unsendable_header.empty() ? "NULL::jsonb" : "'" + unsendable_header + "'::jsonb";
   return R"(
 CREATE TABLE counters (key int PRIMARY KEY, version bigint NOT NULL) WITH (fillfactor = 20);
 INSERT INTO counters SELECT k, 0 FROM generate_series(1, 24) k;
@@ -53,12 +54,14 @@ BEGIN
     UPDATE counters SET version = version + 1 WHERE key = k RETURNING version INTO v;
     nonce := (nextval('nonces') << 20) + (random() * 1000000)::bigint;
     event := jsonb_build_object('k', k, 'v', v, 'n', nonce, 'text', repeat('x', (random() * 200)::int));
-    INSERT INTO expected VALUES (k, v, nonce, how <> 'unsendable');
+    INSERT INTO expected VALUES (k, v, nonce, how <> 'unsendable' OR )" +
+         header + R"( IS NULL);
     IF how = 'insert' THEN
       INSERT INTO tide.outbox_messages (outbox, payload) VALUES ('orders', event);
     ELSE
       PERFORM tide.outbox_publish('orders', event, k || '-' || nonce, 'insert',
-        CASE how WHEN 'unsendable' THEN '{"Nats-Rollup": "all"}'::jsonb END);
+        CASE how WHEN 'unsendable' THEN )" +
+         header + R"( END);
     END IF;
   END LOOP;
 END

@@ -12,8 +12,9 @@ namespace tide::test {
 
 class Writers {
  public:
-  // The tables and functions that writers and the judge use, in a database with the outbox `orders`.
-  static const char* schema();
+  // The tables and functions that writers and the judge use, in a database with the outbox `orders`. Some events carry
+  // the header, a JSON object, that makes the sink refuse them; where it is empty, all can be sent.
+  static std::string schema(const std::string& unsendable_header);
 
   static constexpr int kThreads = 4;
   static constexpr int kKeys = 24;

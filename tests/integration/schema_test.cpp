@@ -474,6 +474,8 @@ TEST_F(Schema, SecretsAreMasked) {
   EXPECT_EQ(mask(R"({"token": "${env:NATS_TOKEN}", "password": "$<env:P>"})"),
             R"({"token": "${env:NATS_TOKEN}", "password": "$<env:P>"})");
   EXPECT_EQ(mask(R"({"token": "x${env:NATS_TOKEN}"})"), R"({"token": "***"})");
+  EXPECT_EQ(mask(R"({"headers": {"X-Api-Key": "k", "X-Other": "${env:TIDE_KEY}"}})"),
+            R"({"headers": {"X-Other": "${env:TIDE_KEY}", "X-Api-Key": "***"}})");
 }
 
 // A person's mistake in writing the configuration must not show the secret either.

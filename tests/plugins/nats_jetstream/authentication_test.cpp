@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "jwt_operator.hpp"
-#include "plugin_host.hpp"
+#include "plugins/plugin_host.hpp"
 #include "support/jetstream.hpp"
 #include "support/servers.hpp"
 

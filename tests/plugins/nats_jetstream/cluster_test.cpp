@@ -9,7 +9,7 @@
 #include <set>
 #include <thread>
 
-#include "plugin_host.hpp"
+#include "plugins/plugin_host.hpp"
 #include "support/jetstream.hpp"
 #include "support/nats_cluster.hpp"
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "plugin_host.hpp"
+#include "plugins/plugin_host.hpp"
 #include "support/jetstream.hpp"
 #include "support/servers.hpp"
 

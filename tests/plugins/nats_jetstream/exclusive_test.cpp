@@ -3,7 +3,7 @@
 
 #include <thread>
 
-#include "plugin_host.hpp"
+#include "plugins/plugin_host.hpp"
 #include "support/jetstream.hpp"
 #include "support/servers.hpp"
 

@@ -1,7 +1,7 @@
 // Messages that an earlier connection may have stored, long after the duplicate window.
 #include <gtest/gtest.h>
 
-#include "plugin_host.hpp"
+#include "plugins/plugin_host.hpp"
 #include "support/jetstream.hpp"
 #include "support/servers.hpp"
 

@@ -1,7 +1,7 @@
 // Servers that are absent, die, hang or come back.
 #include <gtest/gtest.h>
 
-#include "plugin_host.hpp"
+#include "plugins/plugin_host.hpp"
 #include "support/jetstream.hpp"
 #include "support/servers.hpp"
 #include "support/tcp_proxy.hpp"

@@ -1,7 +1,7 @@
 // A JetStream that is elsewhere: behind a leaf node, or in another account under another prefix.
 #include <gtest/gtest.h>
 
-#include "plugin_host.hpp"
+#include "plugins/plugin_host.hpp"
 #include "support/jetstream.hpp"
 #include "support/servers.hpp"
 

@@ -1,7 +1,7 @@
 // Messages that can never be stored are rejected with a reason, and the rest flows on.
 #include <gtest/gtest.h>
 
-#include "plugin_host.hpp"
+#include "plugins/plugin_host.hpp"
 #include "support/jetstream.hpp"
 #include "support/servers.hpp"
 

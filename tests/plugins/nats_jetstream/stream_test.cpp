@@ -1,7 +1,7 @@
 // What connect finds out about the stream, and what happens when a subject has none.
 #include <gtest/gtest.h>
 
-#include "plugin_host.hpp"
+#include "plugins/plugin_host.hpp"
 #include "support/jetstream.hpp"
 #include "support/servers.hpp"
 

@@ -1,9 +1,8 @@
 // Encryption is never given up silently.
 #include <gtest/gtest.h>
 
-#include <fstream>
-
-#include "plugin_host.hpp"
+#include "plugins/plugin_host.hpp"
+#include "support/certificates.hpp"
 #include "support/jetstream.hpp"
 #include "support/servers.hpp"
 #include "support/tcp_proxy.hpp"
@@ -11,59 +10,14 @@
 namespace tide::test {
 namespace {
 
-// A CA and what it signed: a server's certificate for localhost, a client's, and some that are no good.
-class Certificates {
+// As nats-server is told of them.
+class ServerCertificates : public Certificates {
  public:
-  Certificates() {
-    make_ca("ca");
-    make("server", "ca", {"-days", "2"});
-    make("client", "ca", {"-days", "2"});
-  }
-
-  void make_ca(const std::string& name) const {
-    openssl({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
-             "/CN=" + name, "-keyout", key(name), "-out", certificate(name)});
-  }
-  // For localhost, signed by the CA; validity as openssl takes it.
-  void make(const std::string& name, const std::string& ca_name, const std::vector<std::string>& validity) const {
-    openssl({"req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost",
-             "-keyout", key(name), "-out", file(name + ".csr")});
-    std::ofstream(file("names.ext")) << "subjectAltName=DNS:localhost\n";
-    std::vector<std::string> sign{"x509",
-                                  "-req",
-                                  "-in",
-                                  file(name + ".csr"),
-                                  "-CA",
-                                  certificate(ca_name),
-                                  "-CAkey",
-                                  key(ca_name),
-                                  "-CAcreateserial",
-                                  "-extfile",
-                                  file("names.ext"),
-                                  "-out",
-                                  certificate(name)};
-    sign.insert(sign.end(), validity.begin(), validity.end());
-    openssl(sign);
-  }
-
-  std::string ca() const { return certificate("ca"); }
-  std::string certificate(const std::string& name) const { return file(name + ".crt"); }
-  std::string key(const std::string& name) const { return file(name + ".key"); }
   std::string server_config(const std::string& name = "server", const std::string& more = {}) const {
     return "tls { cert_file: '" + certificate(name) + "', key_file: '" + key(name) + "'" + more + " }";
   }
   // The server verifies its clients.
   std::string verifying_config() const { return server_config("server", ", ca_file: '" + ca() + "', verify: true"); }
-
- private:
-  std::string file(std::string_view name) const { return (dir_ / name).string(); }
-  static void openssl(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), "openssl");
-    const auto result = run(arguments);
-    if (result.exit_code != 0) throw std::runtime_error("openssl failed: " + result.err);
-  }
-
-  TempDir dir_{"tide-test-tls"};
 };
 
 class Tls : public ::testing::Test {
@@ -101,7 +55,7 @@ class Tls : public ::testing::Test {
     EXPECT_NE(sink.connected().error.find(word), std::string::npos) << sink.connected().error;
   }
 
-  Certificates certificates;
+  ServerCertificates certificates;
   NatsServer server;
 };
 

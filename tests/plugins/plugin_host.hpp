@@ -21,11 +21,16 @@ namespace tide::test {
 using Options = std::map<std::string, std::variant<std::string, bool, std::int64_t, std::vector<std::string>>>;
 
 struct Event {
-  std::string subject;
+  std::string subject;  // the one template option, rendered
   std::string key;
   std::string payload = "{}";
   std::vector<std::pair<std::string, std::string>> headers = {};
   bool maybe_sent = false;
+  std::string outbox = "orders";
+  std::string op = "insert";
+  std::int64_t outbox_id = 1;
+  std::string order = {};                              // the second template option, where there is one
+  std::int64_t created_at_us = 1'764'064'800'123'456;  // 2025-11-25T10:00:00.123456Z
 };
 
 struct Result {
@@ -42,7 +47,7 @@ struct Outcome {
   std::string error;
 };
 
-// The plugin named by the environment variable TIDE_TEST_NATS_PLUGIN. Never unloaded.
+// The plugin named by the environment variable TIDE_TEST_PLUGIN. Never unloaded.
 const tide_sink& plugin();
 
 // One connection attempt and, when that worked, the instance, which then had its first ack. Tokens count from 1 in the

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <array>
 #include <cstdlib>
 #include <deque>
 #include <stdexcept>
@@ -25,6 +26,13 @@ std::string text(tide_str string) {
 }
 std::string text(const tide_error& error) {
   return {error.text, error.size};
+}
+
+std::uint64_t template_options() {
+  std::uint64_t count = 0;
+  for (std::uint64_t i = 0; i < plugin().option_count; ++i)
+    if ((plugin().options[i].flags & TIDE_OPTION_TEMPLATE) != 0) ++count;
+  return count;
 }
 
 tide_error empty_error() {
@@ -62,9 +70,15 @@ std::vector<Grown<tide_value>> values_of(const Options& options, std::deque<std:
         value.alternative_count = rest.size();
       } else
         value.integer = std::get<bool>(set->second) ? 1 : 0;
-    } else if (option.type == TIDE_TYPE_INT && option.default_value != nullptr) {
+    } else if (option.default_value != nullptr) {
+      const std::string_view text = option.default_value;
       value.is_set = 1;
-      value.integer = std::stoll(option.default_value);
+      if (option.type == TIDE_TYPE_INT)
+        value.integer = std::stoll(option.default_value);
+      else if (option.type == TIDE_TYPE_BOOL)
+        value.integer = text == "true" ? 1 : 0;
+      else
+        value.string = {text.data(), text.size()};
     }
   }
   return values;
@@ -74,8 +88,8 @@ std::vector<Grown<tide_value>> values_of(const Options& options, std::deque<std:
 
 const tide_sink& plugin() {
   static const tide_sink* const loaded = [] {
-    const char* path = std::getenv("TIDE_TEST_NATS_PLUGIN");
-    if (path == nullptr) throw std::runtime_error("TIDE_TEST_NATS_PLUGIN names no plugin");
+    const char* path = std::getenv("TIDE_TEST_PLUGIN");
+    if (path == nullptr) throw std::runtime_error("TIDE_TEST_PLUGIN names no plugin");
     void* library = ::dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) throw std::runtime_error(::dlerror());
     const auto entry = reinterpret_cast<tide_sink_v1_fn>(::dlsym(library, TIDE_SINK_ENTRY));
@@ -115,18 +129,22 @@ void Instance::close(std::chrono::milliseconds deadline) {
 
 std::uint64_t Instance::publish(const std::vector<Event>& events) {
   std::vector<Grown<tide_message>> messages(events.size());
-  std::vector<tide_str> fields(events.size());
+  std::vector<std::array<tide_str, 2>> fields(events.size());
   std::vector<std::vector<tide_header>> headers(events.size());
   for (std::size_t i = 0; i < events.size(); ++i) {
     const Event& event = events[i];
-    fields[i] = str(event.subject);
+    fields[i] = {str(event.subject), str(event.order)};
     for (const auto& [name, value] : event.headers) headers[i].push_back({str(name), str(value)});
     tide_message& message = messages[i].known;
     message.token = last_token_ + 1 + i;
     message.key = str(event.key);
     message.payload = str(event.payload);
-    message.fields = &fields[i];
-    message.field_count = 1;
+    message.fields = fields[i].data();
+    message.field_count = template_options();
+    message.outbox = message.stream_table = str(event.outbox);
+    message.op = str(event.op);
+    message.outbox_id = event.outbox_id;
+    message.created_at_us = event.created_at_us;
     message.headers = headers[i].data();
     message.header_count = headers[i].size();
     message.maybe_sent = event.maybe_sent ? 1 : 0;
