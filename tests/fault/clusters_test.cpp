@@ -41,7 +41,7 @@ class Clusters : public ::testing::Test {
     sql("SELECT tide.relay_set_outbox('p', 'orders', 'g', '{\"sink_type\": \"nats\", \"url\": \"" + nats_url +
         "\", \"subject\": \"S.{op}\", \"retry\": {\"initial_ms\": 20, \"max_ms\": 500}" + more_options +
         "}'); SELECT tide.relay_enable('p')");
-    sql(Writers::schema());
+    sql(Writers::schema(kRefusedByNats));
     writers_ = std::make_unique<Writers>(url_, 300);
     ProcessOptions options;
     options.output = dir_ / "log";

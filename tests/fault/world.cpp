@@ -77,7 +77,7 @@ void World::set_up_pipeline(std::uint16_t nats_port, const std::string& more_opt
   const auto port = std::to_string(nats_port == 0 ? nats_->port() : nats_port);
   set_up_sink("{\"sink_type\": \"nats\", \"url\": \"nats://127.0.0.1:" + port + "\", \"subject\": \"" + stream_ +
                   ".{op}\", \"retry\": {\"initial_ms\": 20, \"max_ms\": 500}" + more_options + "}",
-              R"({"Nats-Rollup": "all"})");
+              kRefusedByNats);
 }
 
 void World::set_up_sink(const std::string& config, const std::string& unsendable_header) {

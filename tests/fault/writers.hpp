@@ -10,6 +10,9 @@
 
 namespace tide::test {
 
+// A header with which JetStream can never store an event, as the sink for NATS knows.
+inline constexpr auto kRefusedByNats = R"({"Nats-Rollup": "all"})";
+
 class Writers {
  public:
   // The tables and functions that writers and the judge use, in a database with the outbox `orders`. Some events carry
