@@ -58,7 +58,8 @@ int main(int argc, char** argv) {
   config(status), postgres(status);
   status->add_flag("--json", options.json, "As JSON, for programs");
 
-  auto* plugins = add(app, "plugins", "Show the sink plugins and their options", nullptr);
+  auto* plugins =
+      add(app, "plugins", "Show the sink plugins and their options; write and test one of your own", nullptr);
   config(plugins);
   plugins->require_subcommand(0, 1);
   plugins->callback([&] {
@@ -68,6 +69,13 @@ int main(int argc, char** argv) {
   add(*plugins, "info", "A plugin's options, as a table", cli::plugin_info)
       ->add_option("NAME", options.plugin, "A plugin's id or sink type, such as nats")
       ->required();
+  auto* fresh = add(*plugins, "new", "Write a project for a plugin of your own, ready to build", cli::new_plugin);
+  fresh->add_option("NAME", options.plugin, "The plugin's name, in lower_case: its file, its id and its sink_type")
+      ->required();
+  fresh->add_option("--language", options.language, "c or c++ (default: c++)")->check(CLI::IsMember({"c", "c++"}));
+  fresh->add_option("--build", options.build_system, "meson or cmake (default: meson)")
+      ->check(CLI::IsMember({"meson", "cmake"}));
+  fresh->add_option("--dir", options.folder, "Where to (default: a folder of that name)");
 
   auto* letters = add(app, "dead-letters",
                       "Look at events that a sink rejected for good; send them again or discard them", nullptr);
