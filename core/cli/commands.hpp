@@ -25,6 +25,8 @@ struct Options {
   bool connect = false;
   bool json = false;
   std::string plugin;  // a plugin's id, a sink type or a file
+  std::string sink_config;  // a file, for a plugin's test
+  std::string check;        // the only one to run
   // Of a new plugin.
   std::string language = "c++";        // or "c"
   std::string build_system = "meson";  // or "cmake"
@@ -42,6 +44,7 @@ int status(const Options& options);
 int list_plugins(const Options& options);
 int plugin_info(const Options& options);
 int new_plugin(const Options& options);
+int test_plugin(const Options& options);
 int list_dead_letters(const Options& options);
 int retry_dead_letters(const Options& options);
 int discard_dead_letters(const Options& options);
