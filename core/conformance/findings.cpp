@@ -21,7 +21,7 @@ void say(std::string_view tag, const std::string& text) {
 }  // namespace
 
 void broken(const char* rule, const std::string& text) {
-  if (++faults <= kMostFaults) say(kBroken, std::string(rule) + ": " + text);
+  if (++faults <= kMostFaults) say(kBroken, (*rule == '\0' ? std::string() : std::string(rule) + ": ") + text);
 }
 
 void skipped(const std::string& why) {

@@ -67,7 +67,8 @@ std::vector<OptionValue> made_up(const OptionTable& options) {
     if (option.required()) {
       value.is_set = true;
       value.integer = option.min_value;
-      if (option.type == TIDE_TYPE_STRING) value.string = option.choices.empty() ? "made_up" : option.choices.front();
+      if (option.type == TIDE_TYPE_STRING)
+        value.string = option.choices.empty() ? "127.0.0.1:9" : option.choices.front();
       if (option.type == TIDE_TYPE_JSON) value.string = "{}";
     }
     values.push_back(std::move(value));

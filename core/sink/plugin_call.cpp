@@ -65,9 +65,13 @@ struct CallRegistry {
       put(current->plugin_.file.native());
       put("), in its ");
       put(current->name_);
-      put("() for pipeline '");
-      put(current->pipeline_);
-      put("': the plugin is faulty, or a library that it uses (rule R8)\n");
+      put("()");
+      if (!current->pipeline_.empty()) {
+        put(" for pipeline '");
+        put(current->pipeline_);
+        put("'");
+      }
+      put(": the plugin is faulty, or a library that it uses (rule R8)\n");
     }
     [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text, size);
   }

@@ -36,7 +36,7 @@ tide_sink_v1_fn load_entry(const std::filesystem::path& file) {
   if (!kept.back().has(TIDE_SINK_ENTRY)) {
     throw Error("plugin " + file.string() +
                 " is refused: it has no function " TIDE_SINK_ENTRY
-                "(): it is not a sink plugin, or was built for another ABI major");
+                "(): it is not a sink plugin, or was built for another ABI major (rule R1)");
   }
   return &kept.back().get<const tide_sink*()>(TIDE_SINK_ENTRY);
 }

@@ -204,8 +204,8 @@ typedef struct tide_ops {
 
   /* Sends the first *accepted messages of the batch, at least one message long.
    * R14: in order, and without waiting for the sink's word on them; *accepted is never more than batch->count.
-   * R15: fewer than batch->count with TIDE_OK means: full, pull some acks first. An instance that has nothing in flight
-   *      takes at least one message, and one that gave results has room again.
+   * R15: fewer than batch->count with TIDE_OK means: not now; the relay pulls acks, then comes again with the rest. An
+   *      instance never refuses for ever: with all results pulled it soon takes at least one message.
    * TIDE_RETRY or TIDE_FATAL (with err) means that the instance is broken: the relay closes it; what has no result by
    * then is sent again to the next instance. TIDE_RECONNECT (with err) ends it in the same way, and the relay connects
    * again without backing off. */
