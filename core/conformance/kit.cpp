@@ -25,7 +25,11 @@ using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kCheckDeadline{180};  // should even the watch inside the check fail
-constexpr int kHung = 3;                             // exit code of a check that a call did not return to
+// Exit codes of a check.
+constexpr int kOk = 0;
+constexpr int kBroke = 1;
+constexpr int kMisconfigured = 2;  // it has said why
+constexpr int kHung = 3;           // a call did not return
 
 struct Outcome {
   std::vector<std::string> broken;
@@ -97,9 +101,11 @@ Outcome run_in_child(const Subject& subject, const Check& check) {
   }
   if (WIFSIGNALED(status)) {
     outcome.broken.push_back("R8: " + (WTERMSIG(status) == SIGKILL ? "it hangs, and was ended" : outcome.said));
-  } else if (WEXITSTATUS(status) > 1 && WEXITSTATUS(status) != kHung) {
+  } else if (WEXITSTATUS(status) == kMisconfigured) {
+    throw ConfigError({{"", outcome.said}});
+  } else if (WEXITSTATUS(status) > kHung) {
     outcome.broken.push_back("R8: it ended the process with exit code " + std::to_string(WEXITSTATUS(status)));
-  } else if (WEXITSTATUS(status) == 1 && outcome.broken.empty()) {
+  } else if (WEXITSTATUS(status) != kOk && outcome.broken.empty()) {
     outcome.broken.push_back(outcome.said);
   }
   return outcome;
@@ -126,12 +132,15 @@ void run_check(const Subject& subject, const std::string& name) {
       }
     }
   });
-  int code = 1;
+  int code = kBroke;
   try {
     for (const auto& check : all_checks()) {
       if (check.name == name) check.run(subject);
     }
-    code = any_broken() ? 1 : 0;
+    code = any_broken() ? kBroke : kOk;
+  } catch (const ConfigError& e) {
+    std::cerr << e.what() << std::endl;
+    code = kMisconfigured;
   } catch (const std::exception& e) {
     std::cerr << e.what() << std::endl;
   }
