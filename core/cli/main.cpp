@@ -88,7 +88,7 @@ int main(int argc, char** argv) {
   conformance->footer(
       "Each check runs in a process of its own, so that a plugin that hangs or crashes is told. With --sink-config "
       "some\n"
-      "50,000 small messages are published, and a few large ones: name a sink that is for tests.");
+      "20,000 small messages are published, and a few large ones: name a sink that is for tests.");
 
   auto* letters = add(app, "dead-letters",
                       "Look at events that a sink rejected for good; send them again or discard them", nullptr);

@@ -264,13 +264,15 @@ void Trial::take(const tide_result& result) {
 
 bool Trial::deliver(const std::vector<Message>& messages, std::size_t batch, bool maybe_sent) {
   std::size_t sent = 0;
-  const auto until = Clock::now() + kPatience;
+  auto until = Clock::now() + kPatience;
   while (lives() && sent < messages.size() && !any_broken()) {
-    sent += publish(messages, sent, batch, maybe_sent);
-    ack(sent < messages.size() ? milliseconds(5) : milliseconds(0));
+    const auto taken = publish(messages, sent, batch, maybe_sent);
+    sent += taken;
+    const auto results = ack(taken < batch && sent < messages.size() ? milliseconds(5) : milliseconds(0));
+    if (taken + results > 0) until = Clock::now() + kPatience;
     if (sent < messages.size() && Clock::now() > until) {
       broken("R15", "publish() took " + std::to_string(sent) + " of " + std::to_string(messages.size()) +
-                        " messages in " + std::to_string(kPatience.count() / 1000) + " s");
+                        " messages, and no more for " + std::to_string(kPatience.count() / 1000) + " s");
       return false;
     }
   }
@@ -278,12 +280,13 @@ bool Trial::deliver(const std::vector<Message>& messages, std::size_t batch, boo
 }
 
 bool Trial::settle() {
-  const auto until = Clock::now() + kPatience;
+  auto until = Clock::now() + kPatience;
   while (lives() && !in_flight_.empty() && !any_broken()) {
-    ack(milliseconds(100));
+    if (ack(milliseconds(100)) > 0) until = Clock::now() + kPatience;
     if (Clock::now() > until) {
       broken("R20", std::to_string(in_flight_.size()) + " of " + std::to_string(last_token_) +
-                        " messages have no result after " + std::to_string(kPatience.count() / 1000) + " s");
+                        " messages have no result, and none came for " + std::to_string(kPatience.count() / 1000) +
+                        " s");
       return false;
     }
   }

@@ -19,7 +19,7 @@ using std::chrono::milliseconds;
 
 // How late a machine that is busy may let a plugin be.
 inline constexpr milliseconds kSlack{2000};
-inline constexpr milliseconds kPatience{30'000};  // for a message's result
+inline constexpr milliseconds kPatience{30'000};  // with no result or room for any message
 
 struct Message {
   std::int64_t id = 0;

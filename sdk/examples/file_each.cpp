@@ -11,7 +11,7 @@
 
 namespace {
 
-constexpr std::size_t kCapacity = 1000;
+constexpr std::size_t kCapacity = 500;
 
 constexpr tide_option kOptions[] = {
     tide::string_option("folder", "The folder that gets a file for each event", TIDE_OPTION_REQUIRED),
@@ -26,7 +26,7 @@ class Files {
                                        .capabilities = TIDE_CAP_DEDUPLICATES | TIDE_CAP_ORDERED,
                                        .options = kOptions};
 
-  Files(tide::Host /*host*/, const tide::Config& config) : folder_(config.text("folder")) {
+  Files(tide::Host /*host*/, const tide::Config& config) : folder_(config.text("folder")), disk_(folder_) {
     if (::access(folder_.c_str(), W_OK | X_OK) != 0) throw tide::Error::fatal(why(folder_), errno);
   }
 
@@ -42,6 +42,8 @@ class Files {
   }
 
   void ack(tide::Results& results, std::chrono::milliseconds /*timeout*/) {
+    if (written_.empty()) return;
+    if (::syncfs(disk_.fd) != 0) throw tide::Error::retry(why(folder_), errno);  // once for all of them
     std::size_t told = 0;
     while (told < written_.size() && !results.full()) results.stored(written_[told++]);
     written_.erase(written_.begin(), written_.begin() + static_cast<std::ptrdiff_t>(told));
@@ -58,12 +60,21 @@ class Files {
     const std::string_view text = tide::view(message.payload);
     const int fd = ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     if (fd < 0) throw tide::Error::retry(why(part), errno);
-    const bool whole = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
+    const bool whole = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
     if (::close(fd) != 0 || !whole || ::rename(part.c_str(), name.c_str()) != 0)
       throw tide::Error::retry(why(name), errno);
   }
 
-  std::string folder_;
+  struct Folder {
+    explicit Folder(const std::string& name) : fd(::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {}
+    ~Folder() { ::close(fd); }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+    const int fd;
+  };
+
+  const std::string folder_;
+  const Folder disk_;
   std::vector<std::uint64_t> written_;
 };
 
