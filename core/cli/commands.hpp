@@ -24,7 +24,7 @@ struct Options {
   bool once = false;
   bool connect = false;
   bool json = false;
-  std::string plugin;  // a plugin's id, a sink type or a file
+  std::string plugin;       // a plugin's id, a sink type or a file
   std::string sink_config;  // a file, for a plugin's test
   std::string check;        // the only one to run
   // Of a new plugin.

@@ -40,27 +40,27 @@ TEST_P(WrongPlugin, FailsTheCheckThatNamesItsRule) {
   EXPECT_NE(found, std::string::npos) << result.out;
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, WrongPlugin,
-                         testing::Values(Wrong{"wrong_major", "load", "built for sink ABI 2.0"},
-                                         Wrong{"short_descriptor", "load", "its descriptor has 72 bytes"},
-                                         Wrong{"missing_entry", "load", "no function tide_sink_v1()"},
-                                         Wrong{"missing_operation", "load", "lacks one of the operations"},
-                                         Wrong{"exports_too_much", "load", "R2: it exports compress"},
-                                         Wrong{"crashes_at_load", "load",
-                                               "R8: tide-relay: SIGSEGV in the plugin crashes_at_load"},
-                                         Wrong{"hangs_in_connect", "connect", "R10: the plugin hangs_in_connect"},
-                                         Wrong{"says_nothing", "connect", "R12: connect() failed and did not say why"},
-                                         Wrong{"throws", "results", "R8: an exception left publish()"},
-                                         Wrong{"crashes", "results", "R8: tide-relay: SIGABRT in the plugin crashes"},
-                                         Wrong{"takes_too_many", "results", "R14: publish() took 51 of 50"},
-                                         Wrong{"acks_twice", "results", "R17: a second result came for token 1"},
-                                         Wrong{"acks_unknown", "results", "R17: a result came for token 51"},
-                                         Wrong{"never_acks", "results", "R20: 300 of 300 messages have no result, and none came"},
-                                         Wrong{"hangs_in_close", "close", "R21: the plugin hangs_in_close"},
-                                         Wrong{"leaks_threads", "leaks", "R22: 30 more threads run"},
-                                         Wrong{"leaks_descriptors", "leaks", "R22: 30 more descriptors are open"},
-                                         Wrong{"leaks_instances", "leaks", "R22: memory grows"}),
-                         [](const auto& wrong) { return std::string(wrong.param.plugin); });
+INSTANTIATE_TEST_SUITE_P(
+    Each, WrongPlugin,
+    testing::Values(Wrong{"wrong_major", "load", "built for sink ABI 2.0"},
+                    Wrong{"short_descriptor", "load", "its descriptor has 72 bytes"},
+                    Wrong{"missing_entry", "load", "no function tide_sink_v1()"},
+                    Wrong{"missing_operation", "load", "lacks one of the operations"},
+                    Wrong{"exports_too_much", "load", "R2: it exports compress"},
+                    Wrong{"crashes_at_load", "load", "R8: tide-relay: SIGSEGV in the plugin crashes_at_load"},
+                    Wrong{"hangs_in_connect", "connect", "R10: the plugin hangs_in_connect"},
+                    Wrong{"says_nothing", "connect", "R12: connect() failed and did not say why"},
+                    Wrong{"throws", "results", "R8: an exception left publish()"},
+                    Wrong{"crashes", "results", "R8: tide-relay: SIGABRT in the plugin crashes"},
+                    Wrong{"takes_too_many", "results", "R14: publish() took 51 of 50"},
+                    Wrong{"acks_twice", "results", "R17: a second result came for token 1"},
+                    Wrong{"acks_unknown", "results", "R17: a result came for token 51"},
+                    Wrong{"never_acks", "results", "R20: 300 of 300 messages have no result, and none came"},
+                    Wrong{"hangs_in_close", "close", "R21: the plugin hangs_in_close"},
+                    Wrong{"leaks_threads", "leaks", "R22: 30 more threads run"},
+                    Wrong{"leaks_descriptors", "leaks", "R22: 30 more descriptors are open"},
+                    Wrong{"leaks_instances", "leaks", "R22: memory grows"}),
+    [](const auto& wrong) { return std::string(wrong.param.plugin); });
 
 TEST(Conformance, PassesASinkThatDoesEverythingRight) {
   const auto result = try_plugin("right");
