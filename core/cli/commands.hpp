@@ -24,7 +24,13 @@ struct Options {
   bool once = false;
   bool connect = false;
   bool json = false;
-  std::string plugin;  // a plugin's id, a sink type or a file
+  std::string plugin;       // a plugin's id, a sink type or a file
+  std::string sink_config;  // a file, for a plugin's test
+  std::string check;        // the only one to run
+  // Of a new plugin.
+  std::string language = "c++";        // or "c"
+  std::string build_system = "meson";  // or "cmake"
+  std::string folder;                  // empty: named like the plugin
   // Which dead letters: a pipeline's, those with these ids, or all.
   std::string pipeline;
   std::vector<std::int64_t> letters;
@@ -37,6 +43,8 @@ int check(const Options& options);
 int status(const Options& options);
 int list_plugins(const Options& options);
 int plugin_info(const Options& options);
+int new_plugin(const Options& options);
+int test_plugin(const Options& options);
 int list_dead_letters(const Options& options);
 int retry_dead_letters(const Options& options);
 int discard_dead_letters(const Options& options);
@@ -45,5 +53,7 @@ int discard_dead_letters(const Options& options);
 FileConfig load(const Options& options);                                     // throws ConfigError
 std::string postgres_url(const Options& options, const FileConfig& config);  // throws ConfigError
 std::vector<std::filesystem::path> plugin_folders(const FileConfig& config);
+// A folder of the installed tree, wherever that was installed to. installed: as meson told it, from its prefix on.
+std::filesystem::path beside_program(const char* installed);
 
 }  // namespace tide::cli

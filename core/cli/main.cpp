@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "cli/commands.hpp"
+#include "sink/plugin_call.hpp"
 
 int main(int argc, char** argv) {
   namespace cli = tide::cli;
@@ -58,7 +59,8 @@ int main(int argc, char** argv) {
   config(status), postgres(status);
   status->add_flag("--json", options.json, "As JSON, for programs");
 
-  auto* plugins = add(app, "plugins", "Show the sink plugins and their options", nullptr);
+  auto* plugins =
+      add(app, "plugins", "Show the sink plugins and their options; write and test one of your own", nullptr);
   config(plugins);
   plugins->require_subcommand(0, 1);
   plugins->callback([&] {
@@ -68,6 +70,25 @@ int main(int argc, char** argv) {
   add(*plugins, "info", "A plugin's options, as a table", cli::plugin_info)
       ->add_option("NAME", options.plugin, "A plugin's id or sink type, such as nats")
       ->required();
+  auto* fresh = add(*plugins, "new", "Write a project for a plugin of your own, ready to build", cli::new_plugin);
+  fresh->add_option("NAME", options.plugin, "The plugin's name, in lower_case: its file, its id and its sink_type")
+      ->required();
+  fresh->add_option("--language", options.language, "c or c++ (default: c++)")->check(CLI::IsMember({"c", "c++"}));
+  fresh->add_option("--build", options.build_system, "meson or cmake (default: meson)")
+      ->check(CLI::IsMember({"meson", "cmake"}));
+  fresh->add_option("--dir", options.folder, "Where to (default: a folder of that name)");
+
+  auto* conformance = add(*plugins, "test", "Try a plugin against the rules of the plugin interface", cli::test_plugin);
+  conformance->add_option("FILE", options.plugin, "The plugin's file, wherever it lies")->required();
+  conformance->add_option(
+      "--sink-config", options.sink_config,
+      "Publish for real, to the sink of this file: its configuration as JSON, or FILE.toml of a relay with "
+      "one pipeline");
+  conformance->add_option("--check", options.check)->group("");  // which `plugins test` starts for each
+  conformance->footer(
+      "Each check runs in a process of its own, so that a plugin that hangs or crashes is told. With --sink-config "
+      "some\n"
+      "20,000 small messages are published, and a few large ones: name a sink that is for tests.");
 
   auto* letters = add(app, "dead-letters",
                       "Look at events that a sink rejected for good; send them again or discard them", nullptr);
@@ -106,6 +127,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? cli::kDone : cli::kUsage;
   }
+  tide::name_plugin_on_crash();
   std::signal(SIGPIPE, SIG_IGN);  // a broken connection is an error of that connection, not the end of the program
   try {
     return command(options);

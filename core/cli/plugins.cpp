@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <iostream>
 
+#include "base/log.hpp"
 #include "cli/commands.hpp"
+#include "conformance/kit.hpp"
 #include "sink/plugin.hpp"
 
 namespace tide::cli {
@@ -17,6 +19,7 @@ std::string joined(const std::vector<std::string>& words) {
 }  // namespace
 
 int list_plugins(const Options& options) {
+  set_up_log("warn", "text");
   const PluginLoader loader(plugin_folders(load(options)));
   Problems problems;
   const auto plugins = loader.all(problems);
@@ -34,6 +37,7 @@ int list_plugins(const Options& options) {
 }
 
 int plugin_info(const Options& options) {
+  set_up_log("warn", "text");
   const PluginLoader loader(plugin_folders(load(options)));
   std::shared_ptr<const Plugin> plugin;
   Problems problems;
@@ -45,6 +49,15 @@ int plugin_info(const Options& options) {
             << plugin->file.string() << "\n\n"
             << reference_table(plugin->options, joined(plugin->sink_types));
   return kDone;
+}
+
+int test_plugin(const Options& options) {
+  set_up_log("error", "text");
+  const conformance::Subject subject{options.plugin, options.sink_config};
+  if (!options.check.empty()) conformance::run_check(subject, options.check);
+  if (!std::filesystem::is_regular_file(options.plugin)) throw ConfigError({{options.plugin, "there is no such file"}});
+  if (!options.sink_config.empty()) conformance::read_sink_config(options.sink_config);  // or it throws
+  return conformance::test_plugin(subject) ? kDone : kFailed;
 }
 
 }  // namespace tide::cli

@@ -36,12 +36,14 @@ std::vector<fs::path> plugin_folders(const FileConfig& config) {
     }
   }
   for (const auto& path : config.plugins.path) folders.emplace_back(path);
-  // An installed tree finds its own plugins, wherever it was installed to.
+  folders.push_back(beside_program(TIDE_SINK_DIR));
+  return folders;
+}
+
+fs::path beside_program(const char* installed) {
   std::error_code error;
   const auto program = fs::read_symlink("/proc/self/exe", error);
-  folders.push_back(
-      (program.parent_path() / fs::path(TIDE_SINK_DIR).lexically_relative(TIDE_BIN_DIR)).lexically_normal());
-  return folders;
+  return (program.parent_path() / fs::path(installed).lexically_relative(TIDE_BIN_DIR)).lexically_normal();
 }
 
 }  // namespace tide::cli

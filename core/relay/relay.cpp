@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <utility>
 
 #include "base/log.hpp"
 #include "config/sink_config.hpp"
 #include "relay/catalog.hpp"
 #include "schema/schema.hpp"
+#include "sink/plugin_call.hpp"
 #include "source/letter_reader.hpp"
 #include "source/outbox_reader.hpp"
 
@@ -140,6 +142,9 @@ void Relay::serve() {
       if (Clock::now() >= next_beat) {
         next_beat = Clock::now() + kRound;
         offsets_->beat();
+        tell_hanging();
+        if (std::all_of(running_.begin(), running_.end(), [](const auto& r) { return r.second->hangs; }))
+          throw Error("every pipeline that is left hangs in a plugin");
       }
       watch_->wait(milliseconds(10), stop_fd_);
       reap();
@@ -161,6 +166,7 @@ void Relay::serve() {
 void Relay::round() {
   reap();
   offsets_->beat();
+  tell_hanging();
   const auto specs = wanted();
   for (auto& [name, r] : running_) {
     const auto is_it = [&](const PipelineSpec& s) { return s.name == name && fingerprint_of(s) == r->fingerprint; };
@@ -264,7 +270,7 @@ void Relay::start(const PipelineSpec& spec, const std::string& fingerprint) {
   parts.memory = &memory_;
   parts.once = settings_.once;
   r.pipeline = std::make_unique<Pipeline>(std::move(parts));
-  r.thread = std::jthread([&r](const std::stop_token& stop) {
+  r.thread = std::jthread([this, &r](const std::stop_token& stop) {
     try {
       r.pipeline->run(stop);
     } catch (const pg::ConnectionLost& e) {
@@ -274,6 +280,7 @@ void Relay::start(const PipelineSpec& spec, const std::string& fingerprint) {
       r.error = e.what();
     }
     r.done = true;
+    ended_.notify();
   });
   running_.emplace(spec.name, std::move(running));
 }
@@ -324,9 +331,37 @@ void Relay::sweep(const std::stop_token& stop) {
   }
 }
 
+// A call into a plugin can not be ended from outside: it is told, and the other pipelines go on.
+void Relay::tell_hanging() {
+  const auto overdue = overdue_calls();
+  for (const auto& [name, r] : running_) {
+    const auto late =
+        std::find_if(overdue.begin(), overdue.end(), [&](const OverdueCall& call) { return call.pipeline == name; });
+    const bool told = std::exchange(r->hangs, late != overdue.end());
+    if (!r->hangs || told) continue;
+    const auto text = late->text +
+                      "; this pipeline stands still until it returns, or until the relay is started again "
+                      "with a plugin that is mended";
+    spdlog::error("pipeline '{}': {}", name, text);
+    offsets_->note(r->offset_id, "failed", text);
+  }
+}
+
 void Relay::stop_all() {
   for (const auto& [name, r] : running_) r->thread.request_stop();
-  sweeper_ = {};     // joins
+  sweeper_ = {};  // joins
+  while (true) {
+    const auto left = std::count_if(running_.begin(), running_.end(), [](const auto& r) { return !r.second->done; });
+    if (left == 0) break;
+    const auto overdue = overdue_calls();
+    if (std::cmp_equal(left, overdue.size())) {  // no thread can be ended that hangs there, only the process
+      for (const auto& call : overdue)
+        spdlog::error("pipeline '{}': {}; the relay ends without it", call.pipeline, call.text);
+      spdlog::shutdown();
+      std::_Exit(1);
+    }
+    ended_.wait_for(milliseconds(100), {});
+  }
   running_.clear();  // joins
 }
 

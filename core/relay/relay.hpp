@@ -13,6 +13,7 @@
 
 #include "base/backoff.hpp"
 #include "base/postgres.hpp"
+#include "base/wakeup.hpp"
 #include "config/config_file.hpp"
 #include "offset/offset_store.hpp"
 #include "pipeline/pipeline.hpp"
@@ -51,6 +52,7 @@ class Relay {
     std::atomic<bool> done = false;
     bool lost_postgres = false;  // read once done
     std::string error;           // the same; empty: it ended as it should
+    bool hangs = false;          // in a plugin's call, as was told
     std::jthread thread;
   };
   // One that could not be started, or failed: not tried again before `until`, unless its configuration changes.
@@ -67,6 +69,7 @@ class Relay {
   void take(const PipelineSpec& spec);
   void start(const PipelineSpec& spec, const std::string& fingerprint);
   void reap();
+  void tell_hanging();
   void stop_all();
   void hold(const std::string& name, const std::string& fingerprint, std::chrono::seconds time);
   void worse(RunResult result) { result_ = std::max(result_, result); }
@@ -92,6 +95,7 @@ class Relay {
   std::vector<PipelineSpec> catalog_;
   std::map<std::string, std::unique_ptr<Running>> running_;
   std::map<std::string, Held> held_;
+  Wakeup ended_;  // a pipeline's thread
   RunResult result_ = RunResult::done;
   std::jthread sweeper_;
 };

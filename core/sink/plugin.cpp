@@ -6,7 +6,12 @@
 #include <map>
 #include <mutex>
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "base/error.hpp"
+#include "base/log.hpp"
+#include "sink/plugin_call.hpp"
 #include "sink/shared_object.hpp"
 
 namespace tide {
@@ -36,57 +41,92 @@ std::vector<std::string> split(std::string_view text, char separator) {
   throw Error("plugin " + file.string() + " is refused: " + why);
 }
 
-std::shared_ptr<const Plugin> check(const fs::path& file, const tide_sink* theirs) {
-  if (theirs == nullptr) refuse(file, std::string(TIDE_SINK_ENTRY) + "() returned NULL");
+// Code that runs with the relay's rights: nobody else may be able to change the file, or put another in its place.
+void check_rights(const fs::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) throw Error("can not look at " + path.string() + ": " + std::strerror(errno));
+  std::string fault;
+  if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
+    fault = "belongs to the user " + std::to_string(status.st_uid) + ", who is neither root nor the relay's user";
+  } else if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    fault = "can be written by others than its owner";
+  }
+  if (fault.empty()) return;
+  throw Error(path.string() + " is not used: it " + fault +
+              ", and a plugin has all the relay's rights. Make it safe: chown root and chmod go-w " + path.string());
+}
+
+// Fills in a plugin that has its file, from its descriptor.
+void check(Plugin& plugin, const tide_sink* theirs) {
+  const auto& file = plugin.file;
+  if (theirs == nullptr) refuse(file, std::string(TIDE_SINK_ENTRY) + "() returned NULL (rule R1)");
   if (theirs->struct_size < kFrozenSink) {
     refuse(file, "its descriptor has " + std::to_string(theirs->struct_size) + " bytes, ABI major " +
-                     std::to_string(TIDE_SINK_ABI_MAJOR) + " has at least " + std::to_string(kFrozenSink));
+                     std::to_string(TIDE_SINK_ABI_MAJOR) + " has at least " + std::to_string(kFrozenSink) +
+                     " (rule R4)");
   }
   if (theirs->abi_major != TIDE_SINK_ABI_MAJOR) {
     refuse(file, "it was built for sink ABI " + std::to_string(theirs->abi_major) + "." +
                      std::to_string(theirs->abi_minor) + ", this relay has " + std::to_string(TIDE_SINK_ABI_MAJOR) +
-                     "." + std::to_string(TIDE_SINK_ABI_MINOR) + "; install the plugin's build for it");
+                     "." + std::to_string(TIDE_SINK_ABI_MINOR) + "; install the plugin's build for it (rule R4)");
   }
   if (const auto unknown = theirs->capabilities & kMustUnderstand & ~kKnownCapabilities; unknown != 0) {
-    refuse(file, "it needs a capability that this relay does not know; upgrade the relay");
+    refuse(file, "it needs a capability that this relay does not know; upgrade the relay (rule R6)");
   }
   for (const auto& [name, text] : {std::pair{"id", theirs->id},
                                    {"sink_types", theirs->sink_types},
                                    {"version", theirs->version},
                                    {"description", theirs->description}}) {
-    if (text == nullptr || *text == '\0') refuse(file, std::string("its ") + name + " is empty");
+    if (text == nullptr || *text == '\0') refuse(file, std::string("its ") + name + " is empty (rule R4)");
   }
   const auto* ops = theirs->ops;
   if (ops == nullptr || ops->struct_size < kFrozenOps || ops->connect == nullptr || ops->publish == nullptr ||
       ops->ack == nullptr || ops->close == nullptr) {
-    refuse(file, "it lacks one of the operations connect, publish, ack and close");
+    refuse(file, "it lacks one of the operations connect, publish, ack and close (rule R4)");
   }
+  plugin.id = theirs->id;
+  plugin.sink_types = split(theirs->sink_types, '|');
+  plugin.version = theirs->version;
+  plugin.description = theirs->description;
+  plugin.capabilities = theirs->capabilities;
+  std::memcpy(&plugin.ops, ops, std::min<std::size_t>(ops->struct_size, sizeof plugin.ops));
+  try {
+    plugin.options = copy_options(theirs->options, theirs->option_count, theirs->option_size);
+  } catch (const Error& e) {
+    refuse(file, e.what() + std::string(" (rule R5)"));
+  }
+}
+
+std::shared_ptr<const Plugin> load(const fs::path& file) {
   auto plugin = std::make_shared<Plugin>();
   plugin->file = file;
-  plugin->id = theirs->id;
-  plugin->sink_types = split(theirs->sink_types, '|');
-  plugin->version = theirs->version;
-  plugin->description = theirs->description;
-  plugin->capabilities = theirs->capabilities;
-  std::memcpy(&plugin->ops, ops, std::min<std::size_t>(ops->struct_size, sizeof plugin->ops));
-  try {
-    plugin->options = copy_options(theirs->options, theirs->option_count, theirs->option_size);
-  } catch (const Error& e) {
-    refuse(file, e.what());
+  plugin->id = file.stem();
+  static const std::string none;
+  const PluginCall call(*plugin, TIDE_SINK_ENTRY, none, std::chrono::seconds(10));
+  const auto entry = load_entry(file);
+  check(*plugin, entry());
+  const auto linkage = linkage_of(entry);
+  plugin->never_unloaded = linkage.never_unloaded;
+  for (const auto& symbol : linkage.exports) {
+    if (symbol != TIDE_SINK_ENTRY) plugin->stray_exports.push_back(symbol);
   }
+  if (!plugin->stray_exports.empty()) {
+    spdlog::warn(
+        "plugin {} exports {} symbols beside {}, such as {}, and may mix with what others load; its maker links "
+        "it with a version script (rule R2)",
+        file.string(), plugin->stray_exports.size(), TIDE_SINK_ENTRY, plugin->stray_exports.front());
+  }
+  spdlog::info("plugin {} {} is loaded from {}", plugin->id, plugin->version, file.string());
   return plugin;
 }
 
-std::vector<fs::path> files_in(const std::vector<fs::path>& folders) {
+std::vector<fs::path> files_in(const fs::path& folder) {
   std::vector<fs::path> files;
-  for (const auto& folder : folders) {
-    std::error_code ignored;  // a folder that is not there has no plugins
-    const auto first = static_cast<std::ptrdiff_t>(files.size());
-    for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-      if (entry.path().extension() == ".so" && entry.is_regular_file(ignored)) files.push_back(entry.path());
-    }
-    std::sort(files.begin() + first, files.end());
+  std::error_code ignored;  // a folder that is not there has no plugins
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    if (entry.path().extension() == ".so" && entry.is_regular_file(ignored)) files.push_back(entry.path());
   }
+  std::sort(files.begin(), files.end());
   return files;
 }
 
@@ -107,7 +147,7 @@ std::shared_ptr<const Plugin> load_plugin(const fs::path& file) {
   auto& plugin = loaded[path];
   if (!plugin) {
     try {
-      plugin = check(path, load_entry(path)());
+      plugin = load(path);
     } catch (...) {
       loaded.erase(path);
       throw;
@@ -120,11 +160,23 @@ PluginLoader::PluginLoader(std::vector<fs::path> folders) : folders_(std::move(f
 
 std::vector<std::shared_ptr<const Plugin>> PluginLoader::all(Problems& problems) const {
   std::vector<std::shared_ptr<const Plugin>> plugins;
-  for (const auto& file : files_in(folders_)) {
+  for (const auto& folder : folders_) {
+    const auto files = files_in(folder);
     try {
-      plugins.push_back(load_plugin(file));
+      if (!files.empty()) check_rights(folder);
     } catch (const Error& e) {
       problems.push_back({"", e.what()});
+      continue;
+    }
+    for (const auto& file : files) {
+      try {
+        const auto real = fs::canonical(file);  // of a link, the file and its folder
+        check_rights(real);
+        check_rights(real.parent_path());
+        plugins.push_back(load_plugin(real));
+      } catch (const std::exception& e) {
+        problems.push_back({"", e.what()});
+      }
     }
   }
   return plugins;

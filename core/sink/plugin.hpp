@@ -24,6 +24,8 @@ struct Plugin {
   std::uint64_t capabilities = 0;
   OptionTable options;
   tide_ops ops{};
+  std::vector<std::string> stray_exports;  // symbols beside the entry
+  bool never_unloaded = false;
 
   [[nodiscard]] bool serves(std::string_view sink_type) const;
 };
@@ -31,7 +33,8 @@ struct Plugin {
 // Finds plugins in folders. Any thread.
 class PluginLoader {
  public:
-  // folders: searched in this order; the first that has a plugin for a sink type wins.
+  // folders: searched in this order; the first that has a plugin for a sink type wins. What others than root and the
+  // relay's own user could have put there is refused.
   explicit PluginLoader(std::vector<std::filesystem::path> folders);
 
   // The plugin for a sink type. Throws Error: none serves it (tells which files are there, and why one was refused).
@@ -46,7 +49,8 @@ class PluginLoader {
   std::vector<std::filesystem::path> folders_;
 };
 
-// Loads one file. Throws Error that names the file and what is wrong with it.
+// Loads one file, wherever it lies. Throws Error that names the file, what is wrong with it, and the rule of
+// docs/abi.md.
 std::shared_ptr<const Plugin> load_plugin(const std::filesystem::path& file);
 
 }  // namespace tide

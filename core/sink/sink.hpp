@@ -55,6 +55,12 @@ class Sink {
  private:
   [[nodiscard]] std::string prefix() const;
   void raise(std::int32_t status, const tide_error& error, const char* call) const;
+  [[noreturn]] void refuse(const std::string& fault, const char* rule) const;
+  // An operation, as one that may hang, crash or throw.
+  template <class Operation>
+  std::int32_t call(const char* name, std::chrono::milliseconds limit, Operation operation) const;
+  void check(std::span<const tide_result> results);
+  void heard();
 
   static void log(void* ctx, std::int32_t level, tide_str text);
 
@@ -65,6 +71,11 @@ class Sink {
   std::vector<tide_result> results_;
   std::int32_t broken_ = TIDE_OK;
   tide_error broken_error_{};
+  std::uint64_t last_token_ = 0;  // that was published
+  // What has no result yet, since when nothing was heard, and when that is told.
+  std::size_t in_flight_ = 0;
+  std::chrono::steady_clock::time_point heard_at_;
+  std::chrono::seconds tell_after_{};
 };
 
 }  // namespace tide

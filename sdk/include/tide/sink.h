@@ -6,12 +6,18 @@
  * which options it takes, and four operations. The relay reads the outbox, renders templates, expands variables,
  * keeps the order, retries and commits offsets; a plugin only connects, publishes and acknowledges.
  *
- * Threads: the relay serialises all calls on one instance; successive calls may come from different threads. Calls on
- * different instances run at the same time. Memory: each side frees what it allocated; every pointer says how long it
- * lives. Exceptions never cross. Strings are UTF-8, carry their length, and are not NUL-terminated unless said so.
+ * The rules that a plugin keeps have numbers, R1 to R25. Each stands below where it applies, and all stand in
+ * docs/abi.md; `tide-relay plugins test FILE.so` checks them and names the number of one that is broken.
  *
- * Growth: fields are only ever appended within a major version. Whoever receives a struct reads struct_size (or the
- * element size beside an array) first and treats a missing tail as zero.
+ * R7   Growth: fields are only ever appended within a major version. Whoever receives a struct reads struct_size (or
+ *      the element size beside an array) first, walks arrays by it, and treats a missing tail as zero.
+ * R8   Nothing leaves a plugin but what its functions return: no exception, no signal, no exit().
+ * R9   Threads: the relay serialises all calls on one instance; successive calls may come from different threads. Calls
+ *      on different instances run at the same time.
+ * R13  Memory: each side frees what it allocated. What the relay passes is valid until the call returns, unless it is
+ *      said otherwise: copy what is needed longer.
+ *
+ * Strings are UTF-8, carry their length, and are not NUL-terminated unless said so.
  */
 #ifndef TIDE_SINK_H
 #define TIDE_SINK_H
@@ -56,14 +62,16 @@ typedef struct tide_host {
   uint32_t struct_size;
   uint32_t abi_minor; /* the relay's; a plugin may use what this minor defines */
   void* ctx;          /* passed back to the functions below */
-  /* Writes one line to the relay's log, tagged with the pipeline. Any thread. text is copied. Never log a secret. */
+  /* Writes one line to the relay's log, tagged with the pipeline. Any thread, from connect until close returns. text is
+   * copied. R25: no secret option's value stands in it, nor in any error text. */
   void (*log)(void* ctx, int32_t level, tide_str text);
   /* A named extension table, or NULL where this relay lacks it. name is NUL-terminated. Any thread. */
   const void* (*get_extension)(void* ctx, const char* name);
 } tide_host;
 
 /* Where a failing call says why, for people: what was tried, on what, what the server said, what to do next.
- * Owned by the relay; the plugin fills text (truncate rather than overflow; UTF-8, no NUL needed) and size. */
+ * R12: whatever call does not return TIDE_OK fills it: text (UTF-8, no NUL needed; truncated at a whole character
+ * rather than overflowed) and size. Owned by the relay; not read after TIDE_OK. */
 #define TIDE_ERROR_CAPACITY 1024u
 typedef struct tide_error {
   uint32_t struct_size;
@@ -84,7 +92,9 @@ typedef struct tide_error {
 #define TIDE_OPTION_TEMPLATE 4u /* a STRING with {variables}, rendered by the relay for each message */
 
 /* One row of the options table. The relay validates a sink's configuration against it, expands ${env:NAME}, masks
- * secrets and prints the reference. All strings are NUL-terminated and static. */
+ * secrets and prints the reference. All strings are NUL-terminated and static. R5: names are unique and none of the
+ * relay's own (those that `tide-relay plugins info` prints for every sink); a default is a value that the option would
+ * accept; each has a description. */
 typedef struct tide_option {
   const char* name; /* lower_case; a dot makes a group: "retry.max_ms" is {"retry": {"max_ms": …}} */
   int32_t type;
@@ -160,18 +170,21 @@ typedef struct tide_batch {
 /* Result flags. */
 #define TIDE_RESULT_DUPLICATE 1u /* stored, but by an earlier message of the same key */
 
-/* What became of one accepted message. Exactly one for each accepted token, in any order.
+/* What became of one accepted message.
  *
- * One more is allowed, by the first ack after connect: with token 0 and TIDE_STORED it names no message and says where
- * the sink stands now, in sink_position. A plugin gives it when tide_config.sink_position was 0, or can't be a position
- * of this sink. The relay makes that first call before it publishes anything, and commits the position before, too: so
- * whatever a pipeline has in doubt stands after a position that is known, from its first message on. */
+ * R17  Exactly one for each accepted token, in any order, and none for any other.
+ * R18  status is one of the four; what was not stored says why in error.
+ * R19  One more is allowed, by the first ack after connect: with token 0 and TIDE_STORED it names no message and says
+ *      where the sink stands now, in sink_position. A plugin gives it when tide_config.sink_position was 0, or can't be
+ *      a position of this sink. The relay makes that first call before it publishes anything, and commits the position
+ *      before, too: so whatever a pipeline has in doubt stands after a position that is known, from its first message
+ *      on. */
 typedef struct tide_result {
   uint64_t token; /* 0: see above */
   int32_t status; /* TIDE_STORED, TIDE_RETRY, TIDE_REJECTED or TIDE_FATAL */
   uint32_t flags;
   int64_t native_code; /* the sink's own error number, or 0 */
-  /* STORED: where the sink keeps it, as a number that grows from message to message; less, where something stands
+  /* STORED: where the sink keeps it. R24: a number that grows from message to message; less, where something stands
    * before it that an earlier instance may have sent and this one was not given yet. 0: the sink does not count. */
   uint64_t sink_position;
   tide_str error; /* why it was not stored; valid until the next call on the instance */
@@ -182,34 +195,47 @@ typedef struct tide_ops {
   uint32_t struct_size;
   uint32_t reserved; /* 0 */
 
-  /* Connects and checks that publishing can work (rights, stream, limits). Returns TIDE_OK and sets *instance, or
-   * TIDE_RETRY or TIDE_FATAL, fills *err and leaves *instance alone. Bounded by config->deadline_ms. */
+  /* Connects and checks that publishing can work (rights, stream, limits).
+   * R10: returns within config->deadline_ms, whatever the network does.
+   * R11: returns TIDE_OK and sets *instance; or TIDE_RETRY or TIDE_FATAL, fills *err and leaves *instance alone.
+   * R22: what failed leaves nothing behind, either: no thread, no descriptor.
+   * R23: a sink that is not there, or does not answer, is TIDE_RETRY: an outage is waited for without limit. */
   int32_t (*connect)(const tide_host* host, const tide_config* config, void** instance, tide_error* err);
 
-  /* Sends the first *accepted messages of the batch, in order, without waiting for the sink's word on them. Fewer
-   * than batch->count with TIDE_OK means: full, pull some acks first. TIDE_RETRY or TIDE_FATAL (with err) means that
-   * the instance is broken: the relay closes it; what has no result by then is sent again to the next instance.
-   * TIDE_RECONNECT (with err) ends it in the same way, and the relay connects again without backing off. */
+  /* Sends the first *accepted messages of the batch, at least one message long.
+   * R14: in order, and without waiting for the sink's word on them; *accepted is never more than batch->count.
+   * R15: fewer than batch->count with TIDE_OK means: not now; the relay pulls acks, then comes again with the rest. An
+   *      instance never refuses for ever: with all results pulled it soon takes at least one message.
+   * TIDE_RETRY or TIDE_FATAL (with err) means that the instance is broken: the relay closes it; what has no result by
+   * then is sent again to the next instance. TIDE_RECONNECT (with err) ends it in the same way, and the relay connects
+   * again without backing off. */
   int32_t (*publish)(void* instance, const tide_batch* batch, uint64_t* accepted, tide_error* err);
 
-  /* Waits up to timeout_ms for at least one result (0: only looks) and hands over at most capacity of them; *count
-   * says how many. out's elements are result_size bytes apart. The relay also calls it about once a second when
-   * nothing is in flight, so that keep-alives can run here and a broken connection is noticed. TIDE_RETRY,
-   * TIDE_FATAL or TIDE_RECONNECT (with err) ends the instance, as above; *count results are still handed over. */
+  /* Hands over results.
+   * R16: waits up to timeout_ms for at least one (0: only looks) and hands over at most capacity of them; *count says
+   *      how many. out's elements are result_size bytes apart.
+   * R20: each accepted message gets its result while the instance lives: when the sink stays silent for too long, the
+   *      result is TIDE_RETRY. The relay warns of an instance that says nothing for 10 seconds with messages in flight.
+   * The relay also calls it about once a second when nothing is in flight, so that keep-alives can run here and a
+   * broken connection is noticed. TIDE_RETRY, TIDE_FATAL or TIDE_RECONNECT (with err) ends the instance, as above;
+   * *count results are still handed over. */
   int32_t (*ack)(void* instance, tide_result* out, uint32_t result_size, uint64_t capacity, uint32_t timeout_ms,
                  uint64_t* count, tide_error* err);
 
-  /* Frees the instance and joins every thread that it started, within deadline_ms. Called exactly once. A token
-   * without a result means "unknown". */
+  /* Frees the instance. Called exactly once, last. A token without a result means "unknown".
+   * R21: returns within deadline_ms, with messages in flight as well.
+   * R22: joins every thread that the instance started and closes every descriptor. What a library keeps once for the
+   *      whole process may stay. */
   void (*close)(void* instance, uint32_t deadline_ms);
 } tide_ops;
 
-/* Capabilities. A relay ignores what it does not know in the low 32 bits, and refuses a plugin that sets an unknown
+/* Capabilities. R6: a relay ignores what it does not know in the low 32 bits, and refuses a plugin that sets an unknown
  * bit in the high 32. */
 #define TIDE_CAP_DEDUPLICATES 1ull /* the sink drops a second message with the same key */
 #define TIDE_CAP_ORDERED 2ull      /* the sink keeps the order in which one instance published */
 
-/* The descriptor: static, never freed, the same at each call. */
+/* The descriptor: static, never freed, the same at each call. R4: the sizes are those of the header that the plugin was
+ * built with; the four texts are not empty; id is the file's name without ".so". */
 typedef struct tide_sink {
   uint32_t struct_size;
   uint32_t abi_major; /* TIDE_SINK_ABI_MAJOR the plugin was built with */
@@ -227,7 +253,11 @@ typedef struct tide_sink {
   const void* (*get_extension)(const char* name);
 } tide_sink;
 
-/* The one exported symbol. Any thread; no side effect; must not fail. */
+/* R1: any thread; the same descriptor at each call; no side effect (static constructors have none, either: no thread,
+ *     no descriptor, no output); must not fail.
+ * R2: the one exported symbol: hidden visibility and a version script, so that no library inside the plugin mixes with
+ *     the relay's.
+ * R3: linked with -z,nodelete, since libraries leave threads and exit handlers behind, and with -z,defs. */
 TIDE_SINK_EXPORT const tide_sink* tide_sink_v1(void);
 typedef const tide_sink* (*tide_sink_v1_fn)(void);
 #define TIDE_SINK_ENTRY "tide_sink_v1"

@@ -1,0 +1,3 @@
+#include "right.h"
+
+EXPORT_SINK("right", right_connect, right_publish, right_ack, right_close)
