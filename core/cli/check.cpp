@@ -51,7 +51,7 @@ int check(const Options& options) {
     check_schema(session, schema_source());
     std::cout << "PostgreSQL: ok, schema tide has version " << schema_source().version() << '\n';
     if (config.catalog.enabled) {
-      for (const auto& spec : read_catalog(session)) {
+      for (const auto& spec : read_catalog(session, config.catalog.data_dir)) {
         const auto env = EnvPolicy::only(config.catalog.env_allow);
         worst = std::max(worst, check_pipeline(spec, plugins, env, true));
       }

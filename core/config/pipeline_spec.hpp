@@ -1,6 +1,7 @@
 // One pipeline as it was configured, before its sink's options are known. A plain value; any thread.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/value.hpp"
@@ -16,6 +17,7 @@ struct PipelineSpec {
   bool from_file = false;
   std::string file;     // of the configuration file; empty: from the catalog
   std::string where;    // "pipeline 'x'"
+  std::optional<std::string> write_below;  // the folder that its sink may write to; none: any, it is set in a file
   std::string version;  // tells apart the catalog's configurations of one pipeline; empty: from a file
 };
 

@@ -2,6 +2,9 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -159,7 +162,26 @@ class Validator {
     // Whoever reads it as a C string would see another value than was checked.
     if (expanded.find('\0') != std::string::npos) problem(value.line, option.name, "holds a NUL character");
     if (const auto fault = option.fault(std::string_view(expanded))) problem(value.line, option.name, *fault);
+    if (option.writes()) check_place(option, value.line, expanded);
     return expanded;
+  }
+
+  // Whoever may set pipelines in the database must not reach the relay's other files thereby, nor through a link.
+  void check_place(const Option& option, int line, const std::string& path) {
+    if (!spec_.write_below) return;
+    namespace fs = std::filesystem;
+    std::error_code error;
+    const auto folder = fs::weakly_canonical(*spec_.write_below, error) / "";
+    const auto target = fs::path(path).is_absolute() && !error ? fs::weakly_canonical(path, error) : fs::path();
+    if (!error && !spec_.write_below->empty() &&
+        std::mismatch(folder.begin(), std::prev(folder.end()), target.begin(), target.end()).first ==
+            std::prev(folder.end()))
+      return;
+    problem(
+        line, option.name,
+        "must be below '" + *spec_.write_below +
+            "' ([catalog] data_dir), as the pipeline is set in the database; write there, or set the pipeline in the "
+            "configuration file");
   }
 
   void check_utf8(const Option& option, int line, const std::string& text) {

@@ -2,7 +2,7 @@
 
 namespace tide {
 
-std::vector<PipelineSpec> read_catalog(pg::Session& session) {
+std::vector<PipelineSpec> read_catalog(pg::Session& session, const std::string& data_dir) {
   const auto rows = session.query(
       "SELECT p.name, b.name, p.consumer_group, p.config, p.enabled, md5(p.config::text) FROM tide.pipelines p"
       " JOIN tide.outboxes b USING (outbox_id) ORDER BY p.name");
@@ -15,6 +15,7 @@ std::vector<PipelineSpec> read_catalog(pg::Session& session) {
     spec.sink = parse_json(rows.at(row, 3));
     spec.enabled = rows.at(row, 4) == "t";
     spec.where = "pipeline '" + spec.name + "'";
+    spec.write_below = data_dir;
     spec.version = rows.at(row, 5);
     specs.push_back(std::move(spec));
   }

@@ -1,6 +1,7 @@
 // The pipelines that were set in the database with tide.relay_set_outbox(). Any session.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "base/postgres.hpp"
@@ -8,6 +9,7 @@
 
 namespace tide {
 
-std::vector<PipelineSpec> read_catalog(pg::Session& session);  // disabled ones too
+// Disabled ones too. Their sinks may write below data_dir.
+std::vector<PipelineSpec> read_catalog(pg::Session& session, const std::string& data_dir);
 
 }  // namespace tide

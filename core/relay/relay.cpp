@@ -198,7 +198,7 @@ std::vector<PipelineSpec> Relay::wanted() {
   if (settings_.config.catalog.enabled && (catalog_changed_ || Clock::now() >= catalog_at_)) {
     catalog_changed_ = false;
     catalog_at_ = Clock::now() + kCatalogEvery;
-    catalog_ = read_catalog(*watch_);
+    catalog_ = read_catalog(*watch_, settings_.config.catalog.data_dir);
   }
   std::vector<PipelineSpec> specs;
   const auto& from_file = settings_.config.pipelines;

@@ -26,6 +26,7 @@ struct Option {
 
   [[nodiscard]] bool required() const { return (flags & TIDE_OPTION_REQUIRED) != 0; }
   [[nodiscard]] bool secret() const { return (flags & TIDE_OPTION_SECRET) != 0; }
+  [[nodiscard]] bool writes() const { return (flags & TIDE_OPTION_WRITES) != 0; }
   [[nodiscard]] bool is_template() const { return (flags & TIDE_OPTION_TEMPLATE) != 0; }
   [[nodiscard]] const char* type_name() const;  // "string", "int", "bool" or "json"
 

@@ -14,7 +14,8 @@
 namespace tide::jsonl {
 
 inline constexpr tide_option option_table[] = {
-    string_option("path", "File to append to, as an absolute path; `-` is standard output", TIDE_OPTION_REQUIRED),
+    string_option("path", "File to append to, as an absolute path; `-` is standard output",
+                  TIDE_OPTION_REQUIRED | TIDE_OPTION_WRITES),
     string_option("line",
                   "What a line holds: the event with all that is known of it (`envelope`), or its `payload` alone", 0,
                   "envelope", "envelope|payload"),

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <map>
+#include <optional>
 
 #include "config/mask.hpp"
 
@@ -284,6 +287,36 @@ TEST(SinkConfig, ProblemsOfAFileTellFileAndLine) {
   ASSERT_EQ(problems.size(), 2U);
   EXPECT_EQ(problems[0].where, "relay.toml:12: pipeline 'p', key 'url'");
   EXPECT_EQ(problems[1].where, "relay.toml:13: pipeline 'p', key 'subject'");
+}
+
+TEST(SinkConfig, APipelineOfTheCatalogWritesBelowItsFolderOnly) {
+  const tide_option row{"path", TIDE_TYPE_STRING, TIDE_OPTION_WRITES, nullptr, "File", 0, 0, nullptr};
+  const auto table = copy_options(&row, 1, sizeof row);
+  char folder[] = "/tmp/tide-test-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  const std::filesystem::path root(folder);
+  std::filesystem::create_directories(root / "data");
+  std::filesystem::create_directory_symlink("/", root / "data" / "link");
+  const auto accepts = [&](const std::string& path, std::optional<std::string> below) {
+    auto pipeline = spec(R"({"sink_type": "x", "path": ")" + path + "\"}");
+    pipeline.write_below = std::move(below);
+    try {
+      validate(pipeline, table, kEnv);
+      return true;
+    } catch (const ConfigError& error) {
+      EXPECT_NE(error.problems().front().text.find("data_dir"), std::string::npos);
+      return false;
+    }
+  };
+  const auto data = (root / "data").string();
+  EXPECT_TRUE(accepts(data + "/new/events.jsonl", data));
+  EXPECT_TRUE(accepts(data + "/a/../events.jsonl", data + "/"));
+  EXPECT_TRUE(accepts("/etc/passwd", std::nullopt));
+  for (const auto& path : {data + "/../events", data + "2/events", data + "/link/etc/passwd", std::string("events"),
+                           std::string("-"), std::string("/etc/passwd"), std::string()})
+    EXPECT_FALSE(accepts(path, data)) << path;
+  EXPECT_FALSE(accepts(data + "/events", ""));
+  std::filesystem::remove_all(root);
 }
 
 TEST(SinkTypeOf, NeedsNoTable) {
