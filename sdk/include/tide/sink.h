@@ -13,7 +13,7 @@
  *      the element size beside an array) first, walks arrays by it, and treats a missing tail as zero.
  * R8   Nothing leaves a plugin but what its functions return: no exception, no signal, no exit().
  * R9   Threads: the relay serialises all calls on one instance; successive calls may come from different threads. Calls
- *      on different instances run at the same time.
+ *      on different instances run at the same time. Where only one can be connected, connect says TIDE_RETRY to others.
  * R13  Memory: each side frees what it allocated. What the relay passes is valid until the call returns, unless it is
  *      said otherwise: copy what is needed longer.
  *

@@ -68,6 +68,11 @@ TEST(Conformance, PassesASinkThatDoesEverythingRight) {
   EXPECT_NE(result.out.find(" 0 failed"), std::string::npos) << result.out;
 }
 
+TEST(Conformance, PassesASinkThatHasRoomForOneInstance) {
+  const auto result = try_plugin("one_at_a_time");
+  EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
+}
+
 TEST(Conformance, PassesTheNatsSinkWithARealServer) {
   NatsServer nats;
   const auto result = try_plugin(variable("TIDE_NATS_PLUGIN"), R"({"sink_type": "nats", "url": ")" + nats.url() +

@@ -78,7 +78,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{"throws", "sink throws: an exception left its publish()"},
                     Wrong{"takes_too_many", "sink takes_too_many: it says that it took 21 of 20 messages"},
                     Wrong{"acks_twice", "sink acks_twice: it gave a result for token"},
-                    Wrong{"acks_unknown", "sink acks_unknown: it gave a result for token"},
+                    Wrong{"acks_unknown", "sink acks_unknown: it gave a result for token 51, which it was never given"},
                     Wrong{"never_acks", "sink never_acks: no result for any of 20 messages for 10 s"},
                     Wrong{"hangs_in_connect", "hangs in its connect() for 10 s; this pipeline stands still"},
                     Wrong{"says_nothing", "sink says_nothing: connect failed without a word"}),
