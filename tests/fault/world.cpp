@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -101,7 +102,7 @@ void World::start_writers(int transactions_per_second) {
 std::unique_ptr<Process> World::start_relay(const Environment& env, const char* program_variable) const {
   const auto config = *dir_ / "relay.toml";
   std::ofstream(config) << "[postgres]\nurl = \"" << relay_url_ << "\"\ndeadline_ms = " << kPostgresDeadline.count()
-                        << '\n';
+                        << "\n[catalog]\ndata_dir = " << std::filesystem::temp_directory_path() << '\n';
   ProcessOptions options;
   options.env = env;
   options.output = *dir_ / "log";
