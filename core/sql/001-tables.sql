@@ -49,8 +49,8 @@ GRANT USAGE ON SEQUENCE tide.outbox_message_id TO tide_publisher, tide_admin;
 
 -- One partition per outbox, so that no outbox pays for another. xid comes first: an INSERT evaluates defaults in
 -- column order, and the transaction must have its xid before it draws an id (see the reading rule in the docs).
--- What a row must look like is checked by the partition's trigger (outbox_guard): five CHECK constraints cost a third
--- of the publish rate, since PostgreSQL parses each of them at every statement; the trigger's one condition does not.
+-- What a row must look like is checked by the partition's trigger: five CHECK constraints cost a third of the publish
+-- rate, since PostgreSQL parses each of them at every statement.
 CREATE TABLE tide.outbox_messages (
   xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
   id bigint NOT NULL DEFAULT nextval('tide.outbox_message_id'),

@@ -5,8 +5,21 @@
 
 -- ---------------------------------------------------------------------------------------------------- publishing
 
--- Fires before an INSERT into a partition only when the trigger's condition holds: a relay asks to be woken, or the
--- row is not one that could be delivered.
+-- Whether a row of a partition is for outbox_guard to look at: a relay asks to be woken, or the row is not one that could
+-- be delivered. A function, because PostgreSQL parses a trigger's own condition again at each statement: with all this
+-- in it, that took twice as long as to store the row.
+CREATE OR REPLACE FUNCTION tide.outbox_guards(wake regclass, op text, dedup_key text, headers jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN pg_catalog.pg_sequence_last_value(wake) OPERATOR(pg_catalog.>) 1
+    OR pg_catalog.octet_length(dedup_key) OPERATOR(pg_catalog.>) 512
+    OR dedup_key OPERATOR(pg_catalog.~) E'^$|[\x01-\x1f\x7f]'
+    OR op OPERATOR(pg_catalog.=) ''
+    OR pg_catalog.octet_length(op) OPERATOR(pg_catalog.>) 64
+    OR pg_catalog.jsonb_typeof(headers) OPERATOR(pg_catalog.<>) 'object';
+END
+$$;
+
 CREATE OR REPLACE FUNCTION tide.outbox_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF new.dedup_key OPERATOR(pg_catalog.=) '' THEN
@@ -113,10 +126,8 @@ BEGIN
   EXECUTE format('ALTER TABLE %s SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05,'
     ' autovacuum_analyze_scale_factor = 0.05)', part);
   EXECUTE format(
-    'CREATE TRIGGER guard BEFORE INSERT ON %s FOR EACH ROW WHEN (pg_sequence_last_value(%L::regclass) > 1'
-    ' OR octet_length(new.dedup_key) > 512 OR new.dedup_key ~ %L OR octet_length(new.op) NOT BETWEEN 1 AND 64'
-    ' OR jsonb_typeof(new.headers) <> ''object'') EXECUTE FUNCTION tide.outbox_guard(%L)',
-    part, wake, E'^$|[\x01-\x1f\x7f]', new_id);
+    'CREATE TRIGGER guard AFTER INSERT ON %s FOR EACH ROW WHEN (tide.outbox_guards(%L, new.op, new.dedup_key, new.headers))'
+    ' EXECUTE FUNCTION tide.outbox_guard(%L)', part, wake, new_id);
   EXECUTE format('GRANT SELECT ON %s TO tide_relay', part);
   -- Attaching a finished table, unlike PARTITION OF, does not wait for publishers of other outboxes.
   EXECUTE format('ALTER TABLE tide.outbox_messages ATTACH PARTITION %s FOR VALUES IN (%L)', part, outbox_name);
@@ -572,7 +583,8 @@ $$;
 -- ---------------------------------------------------------------------------------------------------- rights
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA tide FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION tide.outbox_publish(text, jsonb, text, text, jsonb) TO tide_publisher, tide_admin;
+GRANT EXECUTE ON FUNCTION tide.outbox_publish(text, jsonb, text, text, jsonb),
+  tide.outbox_guards(regclass, text, text, jsonb) TO tide_publisher, tide_admin;
 GRANT EXECUTE ON FUNCTION tide.outbox_create(text, integer), tide.outbox_set_retention(text, integer),
   tide.outbox_drop(text), tide.relay_set_outbox(text, text, text, jsonb), tide.relay_enable(text),
   tide.relay_disable(text), tide.relay_delete(text), tide.dead_letter_retry(bigint), tide.dead_letters_retry(text),
