@@ -13,7 +13,7 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 // A broker that creates a topic when it is asked for it says only at the next question that it is there.
-constexpr milliseconds kCreation{1000};
+constexpr milliseconds kCreation{2000};
 constexpr milliseconds kPause{50};
 
 std::string place(const Settings& settings) {
@@ -26,7 +26,7 @@ std::string place(const Settings& settings) {
   auto text = place(settings) + ": " + (trouble.text.empty() ? "no answer in time" : trouble.text);
   if (verdict_on(trouble.error) == Verdict::rights)
     throw Error::fatal(text + std::string(advice(trouble.error)), trouble.error);
-  if (trouble.error == RD_KAFKA_RESP_ERR__SSL && (says("certificate") || says("unknown ca")))
+  if (says("certificate") || says("unknown ca"))
     throw Error::fatal(text + ". Check the brokers' certificates, tls_ca_cert and tls_client_cert", trouble.error);
   throw Error::retry(text + ". Check `brokers`, the network, and that these listeners speak what is configured: TLS by "
                             "the tls_… options, SASL by username and password",
@@ -52,7 +52,7 @@ Answer ask(Producer& producer, const std::string& name, milliseconds timeout) {
 }
 
 void reach(Producer& producer, const Settings& settings, const std::string& topic, Clock::time_point until) {
-  const auto created_by = Clock::now() + kCreation;
+  const auto created_by = std::min(Clock::now() + kCreation, until - kPause);
   // Ever longer, so that a broker far away is heard, and one that refuses is not waited for.
   milliseconds patience{250};
   while (true) {

@@ -42,8 +42,8 @@ class MockCluster {
   }
   void down(int broker = 1) { check(rd_kafka_mock_broker_set_down(cluster_.get(), broker)); }
   void up(int broker = 1) { check(rd_kafka_mock_broker_set_up(cluster_.get(), broker)); }
-  void answer_after(int milliseconds, int broker = 1) {
-    check(rd_kafka_mock_broker_set_rtt(cluster_.get(), broker, milliseconds));
+  void answer_after(int time_ms, int broker = 1) {
+    check(rd_kafka_mock_broker_set_rtt(cluster_.get(), broker, time_ms));
   }
   void lead(const std::string& topic, int partition, int broker) {
     check(rd_kafka_mock_partition_set_leader(cluster_.get(), topic.c_str(), partition, broker));

@@ -41,6 +41,41 @@ inline Client make_client(rd_kafka_type_t type, const std::vector<std::pair<std:
   return client;
 }
 
+// Makes a topic, with its properties, on one that takes such requests.
+inline void create_topic(const std::string& brokers, const std::string& name, int partitions,
+                         const std::vector<std::pair<std::string, std::string>>& properties = {}) {
+  const auto client = make_client(RD_KAFKA_PRODUCER, {{"bootstrap.servers", brokers}});
+  std::array<char, 512> why{};
+  auto* topic = rd_kafka_NewTopic_new(name.c_str(), partitions, 1, why.data(), why.size());
+  for (const auto& [key, value] : properties) rd_kafka_NewTopic_set_config(topic, key.c_str(), value.c_str());
+  auto* queue = rd_kafka_queue_new(client.get());
+  rd_kafka_CreateTopics(client.get(), &topic, 1, nullptr, queue);
+  auto* event = rd_kafka_queue_poll(queue, 30'000);
+  std::string error = event == nullptr ? "no answer" : "";
+  if (event != nullptr && rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    error = rd_kafka_event_error_string(event);
+  std::size_t count = 0;
+  if (const auto* result = rd_kafka_event_CreateTopics_result(event); error.empty() && result != nullptr) {
+    const auto* const* made = rd_kafka_CreateTopics_result_topics(result, &count);
+    if (count == 1 && rd_kafka_topic_result_error(made[0]) != RD_KAFKA_RESP_ERR_NO_ERROR)
+      error = rd_kafka_err2str(rd_kafka_topic_result_error(made[0]));
+  }
+  if (event != nullptr) rd_kafka_event_destroy(event);
+  rd_kafka_queue_destroy(queue);
+  rd_kafka_NewTopic_destroy(topic);
+  if (!error.empty()) throw std::runtime_error("can not make the topic " + name + ": " + error);
+  // Each broker learns of it in its own time.
+  const std::unique_ptr<rd_kafka_topic_t, void (*)(rd_kafka_topic_t*)> made(
+      rd_kafka_topic_new(client.get(), name.c_str(), nullptr), rd_kafka_topic_destroy);
+  for (bool known = false; !known;) {
+    const rd_kafka_metadata_t* metadata = nullptr;
+    if (rd_kafka_metadata(client.get(), 0, made.get(), &metadata, 10'000) != RD_KAFKA_RESP_ERR_NO_ERROR)
+      throw std::runtime_error("can not find the topic " + name);
+    known = metadata->topics[0].err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_metadata_destroy(metadata);
+  }
+}
+
 // Reads on from where it was. Of one partition, the records come in their order.
 class Reader {
  public:
@@ -64,7 +99,7 @@ class Reader {
   Reader& operator=(const Reader&) = delete;
 
   // All that stands in the topic by now.
-  const std::vector<Record>& read() {
+  std::vector<Record> read() {
     for (std::int32_t partition = 0; partition < static_cast<std::int32_t>(next_.size()); ++partition) {
       std::int64_t begin = 0;
       std::int64_t end = 0;
