@@ -28,8 +28,9 @@ std::string place(const Settings& settings) {
     throw Error::fatal(text + std::string(advice(trouble.error)), trouble.error);
   if (says("certificate") || says("unknown ca"))
     throw Error::fatal(text + ". Check the brokers' certificates, tls_ca_cert and tls_client_cert", trouble.error);
-  throw Error::retry(text + ". Check `brokers`, the network, and that these listeners speak what is configured: TLS by "
-                            "the tls_… options, SASL by username and password",
+  throw Error::retry(text +
+                         ". Check `brokers`, the network, and that these listeners speak what is configured: TLS by "
+                         "the tls_… options, SASL by username and password",
                      trouble.error);
 }
 
@@ -43,8 +44,7 @@ Answer ask(Producer& producer, const std::string& name, milliseconds timeout) {
   const std::unique_ptr<rd_kafka_topic_t, void (*)(rd_kafka_topic_t*)> topic(
       name.empty() ? nullptr : rd_kafka_topic_new(producer.handle(), name.c_str(), nullptr), rd_kafka_topic_destroy);
   const rd_kafka_metadata_t* found = nullptr;
-  const auto error =
-      rd_kafka_metadata(producer.handle(), 0, topic.get(), &found, static_cast<int>(timeout.count()));
+  const auto error = rd_kafka_metadata(producer.handle(), 0, topic.get(), &found, static_cast<int>(timeout.count()));
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return {error, RD_KAFKA_RESP_ERR_NO_ERROR};
   const std::unique_ptr<const rd_kafka_metadata_t, void (*)(const rd_kafka_metadata_t*)> metadata(
       found, rd_kafka_metadata_destroy);
@@ -70,9 +70,8 @@ void reach(Producer& producer, const Settings& settings, const std::string& topi
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
     if (verdict_on(error) == Verdict::topic &&
         (error != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || Clock::now() >= created_by))
-      throw Error::fatal("topic " + topic + " at " + settings.brokers + ": " + described(error) +
-                             std::string(advice(error)),
-                         error);
+      throw Error::fatal(
+          "topic " + topic + " at " + settings.brokers + ": " + described(error) + std::string(advice(error)), error);
     producer.poll(kPause, [](const auto&) {});
   }
 }

@@ -28,7 +28,8 @@ int digit(char c) {
 std::string percent_decoded(std::string_view text) {
   std::string out;
   for (std::size_t at = 0; at < text.size(); ++at) {
-    const bool encoded = text[at] == '%' && at + 2 < text.size() && digit(text[at + 1]) >= 0 && digit(text[at + 2]) >= 0;
+    const bool encoded =
+        text[at] == '%' && at + 2 < text.size() && digit(text[at + 1]) >= 0 && digit(text[at + 2]) >= 0;
     out += encoded ? static_cast<char>(digit(text[at + 1]) * 16 + digit(text[at + 2])) : text[at];
     if (encoded) at += 2;
   }
@@ -36,9 +37,8 @@ std::string percent_decoded(std::string_view text) {
 }
 
 void add(rd_kafka_headers_t* headers, std::string_view name, std::string_view value) {
-  if (rd_kafka_header_add(headers, name.data(), static_cast<ssize_t>(name.size()),
-                          value.empty() ? "" : value.data(), static_cast<ssize_t>(value.size())) !=
-      RD_KAFKA_RESP_ERR_NO_ERROR)
+  if (rd_kafka_header_add(headers, name.data(), static_cast<ssize_t>(name.size()), value.empty() ? "" : value.data(),
+                          static_cast<ssize_t>(value.size())) != RD_KAFKA_RESP_ERR_NO_ERROR)
     throw std::bad_alloc();
 }
 

@@ -25,7 +25,8 @@ bool is_address(std::string_view text) {
   const auto colon = text.find(':', closing == std::string_view::npos ? 0 : closing);
   const auto host = text.substr(0, colon);
   if (host.empty() || (text.starts_with('[') && !host.ends_with(']'))) return false;
-  if (std::any_of(host.begin(), host.end(), [](unsigned char c) { return std::isgraph(c) == 0 || c == '/' || c == '@'; }))
+  if (std::any_of(host.begin(), host.end(),
+                  [](unsigned char c) { return std::isgraph(c) == 0 || c == '/' || c == '@'; }))
     return false;
   if (colon == std::string_view::npos) return true;
   const auto port = text.substr(colon + 1);

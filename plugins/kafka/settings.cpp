@@ -138,7 +138,8 @@ Settings::Settings(const Config& config)
       varies = true;
     }
     if (!is_topic(shape))
-      throw Error::fatal("topic '" + shape + "' is no topic's name: letters, digits, '.', '_' and '-' make one, at most 249");
+      throw Error::fatal("topic '" + shape +
+                         "' is no topic's name: letters, digits, '.', '_' and '-' make one, at most 249");
     if (!varies) fixed_topics.emplace_back(text);
   }
 

@@ -29,9 +29,8 @@ inline constexpr std::array option_table{
                   0, "murmur2_random", "murmur2_random|consistent_random|fnv1a_random"),
     string_option("compression", "Of batches of records", 0, "none", "none|gzip|snappy|lz4|zstd"),
     int_option("linger_ms", "How long a record waits for others to share its batch, in milliseconds", "5", 0, 10'000),
-    int_option("max_message_bytes",
-               "Largest record, and largest batch; not above the topic's `max.message.bytes`", "1000000", 1'000,
-               1'000'000'000),
+    int_option("max_message_bytes", "Largest record, and largest batch; not above the topic's `max.message.bytes`",
+               "1000000", 1'000, 1'000'000'000),
     int_option("delivery_timeout_ms",
                "How long a record is tried before the connection is given up, in milliseconds. Only what is tried "
                "again after that can be stored twice",

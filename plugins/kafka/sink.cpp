@@ -59,8 +59,7 @@ bool KafkaSink::accept(const tide_message& event) {
   if (alone && !in_flight_.empty()) return false;
   tide_str record_key = settings_.keyed ? fields(event)[kKey] : event.key;
   if (record_key.size == 0) record_key.data = nullptr;
-  const auto error =
-      producer_->produce(topic, record_key, event.payload, headers_of(event), in_flight_.next_number());
+  const auto error = producer_->produce(topic, record_key, event.payload, headers_of(event), in_flight_.next_number());
   switch (error) {
     case RD_KAFKA_RESP_ERR_NO_ERROR:
       in_flight_.add(event.token, key, alone, Clock::now());
@@ -125,8 +124,8 @@ void KafkaSink::put(std::uint64_t token, std::int32_t status, std::string error,
   done_.push_back({token, status, std::move(error), code});
 }
 
-// After what would leave a gap in a partition, a producer takes and sends nothing more. Once it has reported on all that
-// it had, another takes its place.
+// After what would leave a gap in a partition, a producer takes and sends nothing more. Once it has reported on all
+// that it had, another takes its place.
 void KafkaSink::mend() {
   std::string why;
   const auto error = producer_->broken(&why);
@@ -141,8 +140,9 @@ void KafkaSink::mend() {
     throw Error::fatal("Kafka at " + settings_.brokers + ": " + why + std::string(advice(error)), error);
   if (verdict_on(error) == Verdict::rights) return;
   host_.warn("going on with a new producer, since the last one ended: " + why +
-             (suspects_.empty() ? "" : ". The " + std::to_string(suspects_.size()) +
-                                           " records of the batch that was refused are sent one by one"));
+             (suspects_.empty() ? ""
+                                : ". The " + std::to_string(suspects_.size()) +
+                                      " records of the batch that was refused are sent one by one"));
   producer_.emplace(host_, settings_);
   producer_->tell();
   broken_at_ = {};
@@ -177,13 +177,13 @@ void KafkaSink::ack(Results& results, milliseconds timeout) {
 void KafkaSink::throw_if_overdue() const {
   if (in_flight_.empty() || Clock::now() < in_flight_.oldest().since + settings_.delivery_timeout) return;
   const auto& trouble = producer_->trouble();
-  throw Error::retry("Kafka at " + settings_.brokers + " did not acknowledge the oldest of " +
-                         std::to_string(in_flight_.size()) + " records in " +
-                         std::to_string(settings_.delivery_timeout.count()) + " ms: " +
-                         (trouble.text.empty() ? "the partition's leader may be gone, or fewer replicas in sync than the "
-                                                 "topic's min.insync.replicas asks for"
-                                               : trouble.text),
-                     trouble.error);
+  throw Error::retry(
+      "Kafka at " + settings_.brokers + " did not acknowledge the oldest of " + std::to_string(in_flight_.size()) +
+          " records in " + std::to_string(settings_.delivery_timeout.count()) + " ms: " +
+          (trouble.text.empty() ? "the partition's leader may be gone, or fewer replicas in sync than the "
+                                  "topic's min.insync.replicas asks for"
+                                : trouble.text),
+      trouble.error);
 }
 
 }  // namespace tide::kafka

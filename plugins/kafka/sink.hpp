@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sink "kafka": hands events to an idempotent producer, many in flight, and reports on them. Once one of them has to
-// be sent again, nothing that may have to stand behind it is taken. The relay serialises the calls.
+// The sink "kafka": hands events to an idempotent producer, many in flight, and reports on them. Once one of them has
+// to be sent again, nothing that may have to stand behind it is taken. The relay serialises the calls.
 #pragma once
 
 #include <chrono>
@@ -57,7 +57,7 @@ class KafkaSink {
   std::optional<Producer> producer_;
   Clock::time_point broken_at_{};  // while it is broken
   InFlight in_flight_;
-  bool alone_ = false;             // what is in flight is one suspect, and nothing may join it
+  bool alone_ = false;                           // what is in flight is one suspect, and nothing may join it
   std::set<std::string, std::less<>> suspects_;  // keys of events whose batch was refused: each is sent alone
   std::deque<Done> done_;
   std::size_t held_up_ = 0;  // of those, to be sent again

@@ -33,11 +33,11 @@ class KafkaAudit : public KillAudit {
     }
     return messages;
   }
-  void set_up(const std::string& brokers, const std::string& topic) {
+  void set_up(const std::string& brokers, const std::string& topic, const std::string& more = {}) {
     brokers_ = brokers;
     topic_ = topic;
     set_up_sink(R"({"sink_type": "kafka", "brokers": ")" + brokers + R"(", "topic": ")" + topic +
-                    R"(", "key": "{payload.k}", "retry": {"initial_ms": 5, "max_ms": 50}})",
+                    R"(", "key": "{payload.k}", "retry": {"initial_ms": 5, "max_ms": 50})" + more + "}",
                 R"({"event-id": "forged"})");
   }
   // While the audit goes on.
@@ -47,7 +47,7 @@ class KafkaAudit : public KillAudit {
       std::mutex mutex;
       std::condition_variable_any wake;
       std::unique_lock lock(mutex);
-      while (!wake.wait_for(lock, stop, milliseconds(1500), [] { return false; }) && !stop.stop_requested()) outage();
+      while (!wake.wait_for(lock, stop, milliseconds(1000), [] { return false; }) && !stop.stop_requested()) outage();
     });
   }
 
@@ -62,12 +62,13 @@ TEST_F(KafkaAudit, BrokersThatComeAndGoAndAKilledRelayLoseNothingAndKeepTheOrder
   if (variable("TIDE_AUDIT") == "long") GTEST_SKIP() << "the long form needs a real Kafka";
   MockCluster cluster(3);
   cluster.create_topic(kTopic, kPartitions);
-  set_up(cluster.brokers(), kTopic);
-  int broker = 0;
-  now_and_then([&cluster, broker]() mutable {
-    broker = broker % 3 + 1;
+  set_up(cluster.brokers(), kTopic, R"(, "delivery_timeout_ms": 1000)");
+  // One after the other, for less and for more time than a record is tried.
+  int outages = 0;
+  now_and_then([&cluster, outages]() mutable {
+    const int broker = ++outages % 3 + 1;
     cluster.down(broker);
-    std::this_thread::sleep_for(milliseconds(200));
+    std::this_thread::sleep_for(milliseconds(outages % 2 == 0 ? 200 : 1500));
     cluster.up(broker);
   });
   audit(Guarantee::at_least_once);

@@ -1,4 +1,5 @@
-// The sink kafka against a real Kafka, where the environment names one: see real_broker.hpp. Else these tests are skipped.
+// The sink kafka against a real Kafka, where the environment names one: see real_broker.hpp. Else these tests are
+// skipped.
 #include <unistd.h>
 
 #include <algorithm>
@@ -186,9 +187,8 @@ TEST_F(KafkaOwnBroker, KnowsAUserByPlainAndScram) {
 
 TEST_F(KafkaOwnBroker, SpeaksTlsWithAClientCertificate) {
   const auto& files = own_broker()->certificates();
-  const Options client{{"tls_ca_cert", ca()},
-                       {"tls_client_cert", files.certificate("client")},
-                       {"tls_client_key", files.key("client")}};
+  const Options client{
+      {"tls_ca_cert", ca()}, {"tls_client_cert", files.certificate("client")}, {"tls_client_key", files.key("client")}};
   EXPECT_EQ(connect("SSL", client).status, TIDE_OK) << connect("SSL", client).error;
   const auto without = connect("SSL", {{"tls_ca_cert", ca()}});
   EXPECT_EQ(without.status, TIDE_FATAL) << without.error;
@@ -203,6 +203,44 @@ TEST_F(KafkaOwnBroker, RefusesABrokerThatNobodyVouchesFor) {
   auto trusting = user;
   trusting["tls_verify"] = false;
   EXPECT_EQ(connect("SASL_SSL", trusting).status, TIDE_OK);
+}
+
+TEST_F(KafkaOwnBroker, ATopicThatIsNotForTheUserStopsThePipelineOrRejectsWhoseTopicItIs) {
+  const auto allowed = topic_;
+  make_topic();
+  const auto read_only = topic_;
+  make_topic();
+  allow(real_broker(), read_only, "other", RD_KAFKA_ACL_OPERATION_DESCRIBE);
+  allow(real_broker(), topic_, "relay", RD_KAFKA_ACL_OPERATION_WRITE);
+  Options other{{"username", "other"}, {"password", "other-secret"}, {"brokers", address("SASL_PLAINTEXT")}};
+  {
+    const Instance hidden(options(other));
+    EXPECT_EQ(hidden.connected().status, TIDE_FATAL);
+    EXPECT_NE(hidden.connected().error.find("TOPIC_AUTHORIZATION_FAILED). Grant the user"), std::string::npos)
+        << hidden.connected().error;
+  }
+  auto all = events(3);
+  all[0].subject = read_only;
+  all[1].subject = topic_;
+  all[2].subject = allowed;
+  other["topic"] = read_only;
+  Instance fixed(options(other));
+  ASSERT_EQ(fixed.connected().status, TIDE_OK) << fixed.connected().error;
+  EXPECT_EQ(fixed.deliver({all[0]})[0].status, TIDE_FATAL);
+  other["topic"] = "\x1a";
+  Instance sink(options(other));
+  const auto results = deliver(sink, all);
+  for (std::size_t i = 0; i < 3; ++i)
+    EXPECT_EQ(results[i].status, i == 2 ? TIDE_STORED : TIDE_REJECTED) << i << results[i].error;
+}
+
+TEST_F(KafkaOwnBroker, ATopicThatIsMadeAnewGoesOn) {
+  Instance sink(options());
+  ASSERT_EQ(deliver(sink, events(100))[99].status, TIDE_STORED);
+  delete_topic(real_broker(), topic_);
+  create_topic(real_broker(), topic_, 1);
+  EXPECT_EQ(deliver(sink, events(100))[99].status, TIDE_STORED);
+  EXPECT_EQ(numbers(), up_to(100));
 }
 
 TEST_F(KafkaOwnBroker, AListenerThatSpeaksAnotherProtocolIsNamed) {
@@ -222,8 +260,8 @@ TEST_F(KafkaOwnBroker, ABrokerThatIsKilledOrFrozenIsWaitedForAndNothingIsDoubled
   const auto go_on = [&](std::size_t count) {
     return eventually(seconds(100), [&] {
       const auto end = std::min(all.size(), published + 50);
-      published += sink.publish({all.begin() + static_cast<std::ptrdiff_t>(published),
-                                 all.begin() + static_cast<std::ptrdiff_t>(end)});
+      published += sink.publish(
+          {all.begin() + static_cast<std::ptrdiff_t>(published), all.begin() + static_cast<std::ptrdiff_t>(end)});
       for (const auto& [token, result] : sink.ack(milliseconds(1))) {
         EXPECT_EQ(result.status, TIDE_STORED) << result.error;
         ++stored;

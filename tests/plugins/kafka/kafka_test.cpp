@@ -348,7 +348,8 @@ TEST_F(Kafka, AConfigurationThatCannotWorkIsRefused) {
            {{{"properties", "[]"}}, "properties must be an object"},
            {{{"properties", R"({"plugin.library.paths": "/tmp/x.so"})"}}, "'plugin.library.paths' can't be set there"},
            {{{"properties", R"({"acks": "1"})"}}, "'acks' can't be set there"},
-           {{{"properties", R"({"socket.timeout.ms": "x"})"}}, "librdkafka does not take its property socket.timeout.ms"},
+           {{{"properties", R"({"socket.timeout.ms": "x"})"}},
+            "librdkafka does not take its property socket.timeout.ms"},
        }) {
     Instance sink(options(wrong));
     EXPECT_EQ(sink.connected().status, TIDE_FATAL) << text;
@@ -378,8 +379,9 @@ TEST_F(Kafka, AUserWithoutTheRightToProduceIdempotentlyIsTold) {
 
 TEST_F(Kafka, PassesTheConformanceKit) {
   const TempDir dir;
-  std::ofstream(dir / "sink.json") << R"({"sink_type": "kafka", "topic": "orders", "key": "{payload.k|}", "brokers": "PLAINTEXT://)"
-                                   << cluster_.brokers() << "\"}";
+  std::ofstream(dir / "sink.json")
+      << R"({"sink_type": "kafka", "topic": "orders", "key": "{payload.k|}", "brokers": "PLAINTEXT://)"
+      << cluster_.brokers() << "\"}";
   const auto result = run({variable("TIDE_RELAY"), "plugins", "test", variable("TIDE_TEST_PLUGIN"), "--sink-config",
                            (dir / "sink.json").string()});
   EXPECT_EQ(result.exit_code, 0) << result.out << result.err;

@@ -1,6 +1,6 @@
-// A real Kafka: one that runs already, where TIDE_TEST_KAFKA names it (host:port, no TLS, no users); or one of the test's
-// own, where TIDE_TEST_KAFKA_HOME is a folder of Apache Kafka 3.3 or newer, with its libs/, and java is installed. One
-// thread.
+// A real Kafka: one that runs already, where TIDE_TEST_KAFKA names it (host:port, no TLS, no users); or one of the
+// test's own, where TIDE_TEST_KAFKA_HOME is a folder of Apache Kafka 3.3 or newer, with its libs/, and java is
+// installed. One thread.
 #pragma once
 
 #include <gtest/gtest.h>

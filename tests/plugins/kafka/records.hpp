@@ -76,6 +76,35 @@ inline void create_topic(const std::string& brokers, const std::string& name, in
   }
 }
 
+inline void delete_topic(const std::string& brokers, const std::string& name) {
+  const auto client = make_client(RD_KAFKA_PRODUCER, {{"bootstrap.servers", brokers}});
+  auto* topic = rd_kafka_DeleteTopic_new(name.c_str());
+  auto* queue = rd_kafka_queue_new(client.get());
+  rd_kafka_DeleteTopics(client.get(), &topic, 1, nullptr, queue);
+  auto* event = rd_kafka_queue_poll(queue, 30'000);
+  if (event != nullptr) rd_kafka_event_destroy(event);
+  rd_kafka_queue_destroy(queue);
+  rd_kafka_DeleteTopic_destroy(topic);
+}
+
+// Lets a user do something with a topic, and so nobody else but those who are allowed, too.
+inline void allow(const std::string& brokers, const std::string& topic, const std::string& user,
+                  rd_kafka_AclOperation_t operation) {
+  const auto client = make_client(RD_KAFKA_PRODUCER, {{"bootstrap.servers", brokers}});
+  std::array<char, 512> why{};
+  auto* rule = rd_kafka_AclBinding_new(RD_KAFKA_RESOURCE_TOPIC, topic.c_str(), RD_KAFKA_RESOURCE_PATTERN_LITERAL,
+                                       ("User:" + user).c_str(), "*", operation, RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW,
+                                       why.data(), why.size());
+  auto* queue = rd_kafka_queue_new(client.get());
+  rd_kafka_CreateAcls(client.get(), &rule, 1, nullptr, queue);
+  auto* event = rd_kafka_queue_poll(queue, 30'000);
+  const bool made = event != nullptr && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR;
+  if (event != nullptr) rd_kafka_event_destroy(event);
+  rd_kafka_queue_destroy(queue);
+  rd_kafka_AclBinding_destroy(rule);
+  if (!made) throw std::runtime_error("can not make a rule for the topic " + topic);
+}
+
 // Reads on from where it was. Of one partition, the records come in their order.
 class Reader {
  public:
@@ -131,7 +160,8 @@ class Reader {
     const char* name = nullptr;
     const void* value = nullptr;
     std::size_t size = 0;
-    for (std::size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; ++i)
+    for (std::size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+         ++i)
       record.headers.emplace_back(name, std::string(static_cast<const char*>(value), size));
   }
 
