@@ -1,5 +1,6 @@
-// librdkafka's mock of a Kafka cluster, in this process: it speaks the protocol, checks the sequences of idempotent
-// producers, and fails as it is told. Any thread.
+// librdkafka's mock of a Kafka cluster, in this process: it speaks the protocol, and fails as it is told. Unlike Kafka it
+// does not look at a producer's sequence: it stores what follows a request that it failed, and a request that comes
+// again. Any thread.
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -22,7 +23,9 @@ class MockCluster {
 
   explicit MockCluster(int brokers = 1) {
     std::array<char, 512> why{};
-    client_.reset(rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), why.data(), why.size()));
+    auto* conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "log_level", "0", why.data(), why.size());
+    client_.reset(rd_kafka_new(RD_KAFKA_PRODUCER, conf, why.data(), why.size()));
     if (!client_) throw std::runtime_error(why.data());
     cluster_.reset(rd_kafka_mock_cluster_new(client_.get(), brokers));
     if (!cluster_) throw std::runtime_error("no mock cluster");
