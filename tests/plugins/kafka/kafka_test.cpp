@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <fstream>
 #include <map>
-#include <set>
 
 #include "mock_cluster.hpp"
 #include "plugins/plugin_host.hpp"
@@ -275,29 +274,13 @@ TEST_F(Kafka, NothingIsTakenUntilTheRelayKnowsWhatIsToBeSentAgain) {
   }));
 }
 
-TEST_F(Kafka, ABrokerThatIsAwayForAWhileIsWaitedFor) {
-  Instance sink(keyed());
-  auto all = events(3000);
-  cluster_.answer_after(100);
-  ASSERT_GT(sink.publish(all), 0u);
-  sink.ack(milliseconds(50));
-  cluster_.down();
-  sink.ack(milliseconds(500));
-  EXPECT_EQ(sink.outcome().status, TIDE_OK);
-  cluster_.answer_after(0);
-  cluster_.up();
-  std::size_t stored = 0;
-  ASSERT_TRUE(eventually(seconds(30), [&] {
-    for (const auto& [token, result] : sink.ack(milliseconds(100))) stored += result.status == TIDE_STORED ? 1 : 0;
-    return stored == all.size();
-  })) << stored;
-  // By first arrivals: see the mock.
-  std::set<std::string> seen;
-  auto firsts = records();
-  firsts.erase(std::remove_if(firsts.begin(), firsts.end(),
-                              [&](const Record& record) { return !seen.insert(record.header("event-id")).second; }),
-               firsts.end());
-  expect_whole(firsts, all.size());
+TEST_F(Kafka, AConnectionThatBreaksIsMadeAnewAndNothingIsDoubled) {
+  Instance sink(keyed({{"properties", kOneAtATime}}));
+  cluster_.fail(MockCluster::kProduce, {RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR_NO_ERROR,
+                                        RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR__TRANSPORT});
+  for (const auto& result : sink.deliver(events(500))) ASSERT_EQ(result.status, TIDE_STORED) << result.error;
+  EXPECT_EQ(sink.outcome().status, TIDE_OK) << sink.outcome().error;
+  expect_whole(records(), 500);
 }
 
 TEST_F(Kafka, ABrokerThatStaysAwayIsAnOutage) {

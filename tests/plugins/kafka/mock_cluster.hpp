@@ -1,5 +1,5 @@
-// librdkafka's mock of a Kafka cluster, in this process: it speaks the protocol, and fails as it is told. Unlike Kafka it
-// does not look at a producer's sequence: it stores what follows a request that it failed, and a request that comes
+// librdkafka's mock of a Kafka cluster, in this process: it speaks the protocol, and fails as it is told. Unlike Kafka
+// it does not look at a producer's sequence: it stores what follows a request that it failed, and a request that comes
 // again. Any thread.
 #pragma once
 
@@ -39,12 +39,13 @@ class MockCluster {
   void topic_error(const std::string& name, rd_kafka_resp_err_t error) {
     rd_kafka_mock_topic_set_error(cluster_.get(), name.c_str(), error);
   }
-  // The next requests of the kind are answered so, and not carried out.
+  // The next requests of the kind are answered so, and not carried out; with RD_KAFKA_RESP_ERR__TRANSPORT, by the
+  // connection's end.
   void fail(std::int16_t request, const std::vector<rd_kafka_resp_err_t>& errors) {
     rd_kafka_mock_push_request_errors_array(cluster_.get(), request, errors.size(), errors.data());
   }
+  // For good: its port may be another's when it is to come back.
   void down(int broker = 1) { check(rd_kafka_mock_broker_set_down(cluster_.get(), broker)); }
-  void up(int broker = 1) { check(rd_kafka_mock_broker_set_up(cluster_.get(), broker)); }
   void answer_after(int time_ms, int broker = 1) {
     check(rd_kafka_mock_broker_set_rtt(cluster_.get(), broker, time_ms));
   }
