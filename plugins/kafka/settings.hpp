@@ -27,7 +27,7 @@ inline constexpr std::array option_table{
                   "How the key chooses the partition: as Java's clients do (`murmur2_random`), or those that build on "
                   "librdkafka (`consistent_random`)",
                   0, "murmur2_random", "murmur2_random|consistent_random|fnv1a_random"),
-    string_option("compression", "Of batches of records", 0, "none", "none|gzip|snappy|lz4|zstd"),
+    string_option("compression", "How batches of records are compressed", 0, "none", "none|gzip|snappy|lz4|zstd"),
     int_option("linger_ms", "How long a record waits for others to share its batch, in milliseconds", "5", 0, 10'000),
     int_option("max_message_bytes", "Largest record, and largest batch; not above the topic's `max.message.bytes`",
                "1000000", 1'000, 1'000'000'000),
@@ -35,7 +35,7 @@ inline constexpr std::array option_table{
                "How long a record is tried before the connection is given up, in milliseconds. Only what is tried "
                "again after that can be stored twice",
                "30000", 1'000, 3'600'000),
-    string_option("sasl_mechanism", "How `username` and `password` are shown", 0, "PLAIN",
+    string_option("sasl_mechanism", "SASL mechanism by which `username` and `password` are shown", 0, "PLAIN",
                   "PLAIN|SCRAM-SHA-256|SCRAM-SHA-512"),
     string_option("username", "User for SASL"),
     string_option("password", "Password for SASL", TIDE_OPTION_SECRET),

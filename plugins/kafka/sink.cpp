@@ -98,6 +98,8 @@ void KafkaSink::settle(std::uint64_t token, std::string_view topic, rd_kafka_res
     return put(token, TIDE_STORED);
   }
   auto text = "topic " + std::string(topic) + ": " + described(error) + std::string(advice(error));
+  if (std::string why; producer_->broken(&why) != RD_KAFKA_RESP_ERR_NO_ERROR && verdict_on(error) == Verdict::later)
+    text = "the producer ended: " + why;  // which is why this record was not sent
   auto status = TIDE_RETRY;
   switch (verdict_on(error)) {
     case Verdict::later:

@@ -27,7 +27,6 @@ class KafkaSink {
                                  .sink_types = "kafka",
                                  .version = TIDE_PLUGIN_VERSION,
                                  .description = "Produces records to Apache Kafka, idempotently and in order",
-                                 .capabilities = TIDE_CAP_ORDERED,
                                  .options = option_table};
 
   KafkaSink(Host host, const Config& config);
