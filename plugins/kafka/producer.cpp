@@ -87,8 +87,9 @@ void Producer::take(rd_kafka_event_t* event) {
     int level = 0;
     if (rd_kafka_event_log(event, &facility, &text, &level) != 0) return;
     const auto line = std::string("librdkafka: ") + facility + ": " + text;
-    // Failures come as errors, too, and are told or thrown there.
-    if (std::string_view(facility) == "FATAL" || std::string_view(facility) == "FAIL" || level >= 7)
+    // Failures come as errors, too, and are told or thrown there. The configuration is the sink's own.
+    const std::string_view kind = facility;
+    if (kind == "FATAL" || kind == "FAIL" || kind == "CONFWARN" || level >= 7)
       host_.debug(line);
     else if (level >= 5)
       host_.info(line);
