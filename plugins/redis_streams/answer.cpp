@@ -11,7 +11,7 @@ namespace tide::redis {
 namespace {
 
 constexpr std::string_view kAclHelp =
-    ". Check username and password, and the user's ACL: it needs the keys and commands that docs/redis.md lists";
+    ". Check username and password, and the user's ACL: it needs the keys and commands that docs/redis_streams.md lists";
 constexpr std::string_view kClusterHelp =
     ". url leads to a node of a Redis Cluster, which this sink does not follow: use a server or a primary with replicas";
 
@@ -32,7 +32,7 @@ constexpr auto kRules = std::to_array<Rule>({
     {"NOSCRIPT", TIDE_RETRY, {}},
     {out_of_turn, TIDE_RETRY, ". Should it go on: another relay runs a pipeline of the same name into this stream"},
     {"READONLY", TIDE_RECONNECT, ". It is a replica by now: list the other servers in url, so that the primary is found"},
-    {ids_unusable, TIDE_FATAL, ". The keys beside the stream, …:tide:PIPELINE:…, are the relay's own: see docs/redis.md"},
+    {ids_unusable, TIDE_FATAL, ". The keys beside the stream, …:tide:PIPELINE:…, are the relay's own: see docs/redis_streams.md"},
     {"NOAUTH", TIDE_FATAL, kAclHelp},
     {"NOPERM", TIDE_FATAL, kAclHelp},
     {"WRONGPASS", TIDE_FATAL, kAclHelp},

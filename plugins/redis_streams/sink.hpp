@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sink "redis": adds events to Redis Streams, many in flight, each once (see script.hpp). The relay serialises the
+// The sink "redis_streams": adds events to Redis Streams, many in flight, each once (see script.hpp). The relay serialises the
 // calls.
 #pragma once
 
@@ -22,7 +22,7 @@ namespace tide::redis {
 class RedisSink {
  public:
   static constexpr SinkInfo info{.id = "redis_streams",
-                                 .sink_types = "redis",
+                                 .sink_types = "redis_streams",
                                  .version = TIDE_PLUGIN_VERSION,
                                  .description = "Adds to Redis Streams, each event once",
                                  .capabilities = TIDE_CAP_DEDUPLICATES | TIDE_CAP_ORDERED,

@@ -37,7 +37,7 @@ class RedisAudit : public KillAudit {
 };
 
 TEST_F(RedisAudit, AStreamHoldsEachEventOnceAndInOrder) {
-  set_up_sink("{\"sink_type\": \"redis\", \"url\": \"" + redis_.url() +
+  set_up_sink("{\"sink_type\": \"redis_streams\", \"url\": \"" + redis_.url() +
               "\", \"stream\": \"audit\", \"retry\": {\"initial_ms\": 5, \"max_ms\": 50}}");
   audit(Guarantee::exactly_once);
 }

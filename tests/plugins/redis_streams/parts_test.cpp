@@ -1,4 +1,4 @@
-// The parts of the sink redis that need no server, and the URLs of all sinks that take plugins/net's.
+// The parts of the sink redis_streams that need no server, and the URLs of all sinks that take plugins/net's.
 #include <gtest/gtest.h>
 
 #include "net/server_url.hpp"

@@ -1,4 +1,4 @@
-// The sink redis against a real redis-server, in every state that one can be in.
+// The sink redis_streams against a real redis-server, in every state that one can be in.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -517,7 +517,7 @@ TEST_F(RedisTls, APortWithoutTlsIsNamed) {
 
 TEST_F(Redis, PassesTheConformanceKit) {
   const TempDir dir;
-  std::ofstream(dir / "sink.json") << R"({"sink_type": "redis", "url": ")" << server_.url()
+  std::ofstream(dir / "sink.json") << R"({"sink_type": "redis_streams", "url": ")" << server_.url()
                                    << R"(", "stream": "orders", "timeout_ms": 2000})";
   const auto result = run({variable("TIDE_RELAY"), "plugins", "test", variable("TIDE_TEST_PLUGIN"), "--sink-config",
                            (dir / "sink.json").string()},
