@@ -149,6 +149,7 @@ void RabbitSink::take(const Unblocked&) {
 void RabbitSink::ack(Results& results, milliseconds timeout) {
   const auto until = Clock::now() + timeout;
   const auto wait_until = done_.empty() ? until : Clock::time_point{};
+  const bool was_shut = !open_ || blocked_;
   for (;;) {
     connection_->keep_alive();
     if (connection_->wait(std::min({wait_until, silent_at(), Clock::now() + milliseconds(500)}))) {
@@ -156,7 +157,7 @@ void RabbitSink::ack(Results& results, milliseconds timeout) {
       connection_->flush();
     }
     hand_over(results);
-    if (!results.empty() || results.full()) return;
+    if (!results.empty() || results.full() || (was_shut && open_ && !blocked_)) return;
     throw_if_silent();
     if (Clock::now() >= until) return;
   }

@@ -65,6 +65,13 @@ class RabbitServer {
   void pause() { process_->kill(SIGSTOP); }
   void resume() { process_->kill(SIGCONT); }
 
+  // A quorum queue that was just declared would not come back after a crash: the server notes it a moment later.
+  void wait_until_on_disk(const std::string& queue) const {
+    const auto register_file = dir_ / "data/tide@localhost/quorum/tide@localhost/names.dets";
+    const bool there = eventually(std::chrono::seconds(60), [&] { return read(register_file).find(queue) != std::string::npos; });
+    if (!there) throw std::runtime_error("the queue " + queue + " does not come to the disk");
+  }
+
   // Runs rabbitmqctl.
   void ctl(std::vector<std::string> words) const {
     words.insert(words.begin(), (programs() / "rabbitmqctl").string());
@@ -91,12 +98,13 @@ class RabbitServer {
             {"RABBITMQ_ALLOW_INPUT", "1"},  // the server takes the place of its script, and ends by its pid
             {"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-noinput"}};
   }
-  [[nodiscard]] std::string log() const {
-    const std::ifstream in(dir_ / "log");
+  static std::string read(const std::filesystem::path& file) {
+    const std::ifstream in(file, std::ios::binary);
     std::ostringstream text;
     text << in.rdbuf();
     return text.str();
   }
+  [[nodiscard]] std::string log() const { return read(dir_ / "log"); }
 
   TempDir dir_{"tide-test-rabbit"};
   std::uint16_t port_ = free_port();

@@ -33,6 +33,7 @@ class RabbitAudit : public KillAudit {
 
 TEST_F(RabbitAudit, AQueueHoldsEachEventAndTheOrderOfEachKey) {
   RabbitClient(rabbit_).queue("audit");
+  rabbit_.wait_until_on_disk("audit");
   set_up_sink("{\"sink_type\": \"rabbitmq\", \"url\": \"" + rabbit_.url() +
                   "\", \"routing_key\": \"audit\", \"retry\": {\"initial_ms\": 5, \"max_ms\": 50}}",
               R"({"CC": "elsewhere"})");

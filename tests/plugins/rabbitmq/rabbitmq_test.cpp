@@ -527,6 +527,7 @@ TEST_F(Rabbit, PassesTheConformanceKit) {
 
 TEST_F(Rabbit, WhatWasInFlightWhenTheServerDiedArrivesAfterItsReturn) {
   RabbitClient(*server_).queue(name_);
+  server_->wait_until_on_disk(name_);
   {
     Instance sink(options());
     sink.publish(events(name_, 1, 500));
@@ -538,7 +539,8 @@ TEST_F(Rabbit, WhatWasInFlightWhenTheServerDiedArrivesAfterItsReturn) {
   }
   server_->start();
   Instance sink(options());
-  for (const auto& result : sink.deliver(events(name_, 1, 500))) ASSERT_EQ(result.status, TIDE_STORED) << result.error;
+  for (const auto& result : sink.deliver(events(name_, 1, 500)))
+    ASSERT_EQ(result.status, TIDE_STORED) << result.error << sink.outcome().error;
   RabbitClient client(*server_);
   std::vector<std::string> first;
   for (auto& body : client.bodies(name_))
