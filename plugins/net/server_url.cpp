@@ -49,9 +49,10 @@ class Parser {
   }
 
   [[noreturn]] void refuse(const std::string& why) const {
-    throw Error::fatal("url is not valid: " + why + ". Expected " + std::string(schemes_.plain) + "://host:" +
-                       std::to_string(schemes_.plain_port) + " or " + std::string(schemes_.tls) + "://host:" +
-                       std::to_string(schemes_.tls_port) + (schemes_.unix_sockets ? " or unix:///path" : "") +
+    throw Error::fatal("url is not valid: " + why + ". Expected " + std::string(schemes_.plain) +
+                       "://host:" + std::to_string(schemes_.plain_port) + " or " + std::string(schemes_.tls) +
+                       "://host:" + std::to_string(schemes_.tls_port) +
+                       (schemes_.unix_sockets ? " or unix:///path" : "") +
                        ", several separated by commas; a special character in user info is written as %XX");
   }
 

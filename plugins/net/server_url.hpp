@@ -18,9 +18,9 @@ struct ServerUrl {
   std::uint16_t port = 0;
   std::string username;
   std::string password;
-  std::string path;   // what follows host and port, without its '/', decoded
+  std::string path;       // what follows host and port, without its '/', decoded
   bool has_path = false;  // there is a '/'
-  std::string shown;  // to people: without user info and path
+  std::string shown;      // to people: without user info and path
 };
 
 // What a sink takes: the scheme without TLS and its default port, and the one with TLS and its own.

@@ -163,23 +163,26 @@ void Stream::flush() {
 }
 
 void Stream::receive(std::string& data) {
+  const auto before = data.size();
   std::array<char, 65536> buffer;
   for (;;) {
     const auto size = ::recv(fd_, buffer.data(), buffer.size(), 0);
     if (size < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN) break;
-      lost(std::strerror(errno));
+    }
+    if (size <= 0) {
+      if (data.size() > before) break;  // the last words first; the next call finds it closed
+      lost(size == 0 ? "the server closed it" : std::strerror(errno));
     }
     const std::string_view came(buffer.data(), static_cast<std::size_t>(size));
-    if (came.empty()) lost("the server closed it");
-    bool ended = false;
+    bool open = true;
     if (tls_)
-      named([&] { ended = !tls_->decrypt(came, data, to_send_); });
+      named([&] { open = tls_->decrypt(came, data, to_send_); });
     else
       data += came;
-    if (ended) lost("the server closed it");
-    if (came.size() < buffer.size()) break;
+    if (!open && data.size() == before) lost("the server closed it");
+    if (!open || came.size() < buffer.size()) break;
   }
   flush();
 }

@@ -164,8 +164,8 @@ void Tls::fail(int result) const {
                        ". Check tls_client_cert and tls_client_key");
   if (ERR_GET_REASON(code) == SSL_R_WRONG_VERSION_NUMBER)
     throw Error::fatal("what answers there does not speak TLS. Check the scheme and the port of url");
-  throw Error::retry("TLS failed: " + (code == 0 ? "SSL error " + std::to_string(SSL_get_error(ssl_.get(), result))
-                                                 : last_error()));
+  throw Error::retry("TLS failed: " +
+                     (code == 0 ? "SSL error " + std::to_string(SSL_get_error(ssl_.get(), result)) : last_error()));
 }
 
 }  // namespace tide::net

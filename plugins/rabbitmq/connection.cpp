@@ -48,7 +48,10 @@ Connection::Connection(const net::ServerUrl& server, const Settings& settings, C
 // A server notes a client that goes without a word.
 Connection::~Connection() {
   try {
-    send(0, AMQP_CONNECTION_CLOSE_METHOD, amqp_connection_close_t{AMQP_REPLY_SUCCESS, bytes("done"), 0, 0});
+    if (over_)
+      send(0, AMQP_CONNECTION_CLOSE_OK_METHOD, amqp_connection_close_ok_t{});
+    else
+      send(0, AMQP_CONNECTION_CLOSE_METHOD, amqp_connection_close_t{AMQP_REPLY_SUCCESS, bytes("done"), 0, 0});
     flush();
   } catch (const Error&) {
     return;  // it is gone already
@@ -75,11 +78,10 @@ void Connection::log_in(const Settings& settings, Clock::time_point until) {
   std::array properties{text("product", "tide-relay"), text("connection_name", name), list};
   std::string response;
   if (!settings.external) ((response += '\0').append(settings.username) += '\0').append(settings.password);
-  send(0, AMQP_CONNECTION_START_OK_METHOD,
-       amqp_connection_start_ok_t{{static_cast<int>(properties.size()), properties.data()},
-                                  bytes(mechanism),
-                                  bytes(response),
-                                  bytes("en_US")});
+  send(
+      0, AMQP_CONNECTION_START_OK_METHOD,
+      amqp_connection_start_ok_t{
+          {static_cast<int>(properties.size()), properties.data()}, bytes(mechanism), bytes(response), bytes("en_US")});
   await({AMQP_CONNECTION_TUNE_METHOD}, "to log in", until);
   tune(offered_, settings);
   send(0, AMQP_CONNECTION_OPEN_METHOD, amqp_connection_open_t{bytes(settings.vhost), amqp_empty_bytes, 0});
@@ -91,8 +93,8 @@ void Connection::tune(const amqp_connection_tune_t& offered, const Settings& set
   writer_.set_frame_max(frame_max_);
   reader_.set_frame_max(frame_max_);
   const auto ours = settings.heartbeat_seconds;
-  const auto agreed = ours == 0 || offered.heartbeat == 0 ? std::max(ours, offered.heartbeat)
-                                                          : std::min(ours, offered.heartbeat);
+  const auto agreed =
+      ours == 0 || offered.heartbeat == 0 ? std::max(ours, offered.heartbeat) : std::min(ours, offered.heartbeat);
   heartbeat_ = std::chrono::seconds(agreed);
   send(0, AMQP_CONNECTION_TUNE_OK_METHOD,
        amqp_connection_tune_ok_t{kChannel, static_cast<std::uint32_t>(frame_max_), agreed});
@@ -132,6 +134,7 @@ amqp_method_number_t Connection::await(std::initializer_list<amqp_method_number_
       }
       take(frame, events);
     });
+    if (over_) throw Error(*over_);
     for (const auto& event : events)
       if (const auto* closed = std::get_if<ChannelClosed>(&event)) closed_ = *closed;
     if (found != 0) return found;
@@ -182,7 +185,8 @@ void Connection::keep_alive() {
 
 std::vector<Event> Connection::receive() {
   std::vector<Event> events;
-  read([&](const amqp_frame_t& frame) { take(frame, events); });
+  if (!over_) read([&](const amqp_frame_t& frame) { take(frame, events); });
+  if (over_ && events.empty()) throw Error(*over_);  // what it said before counts
   flush();
   return events;
 }
@@ -258,8 +262,9 @@ void Connection::take_method(const amqp_method_t& method, std::vector<Event>& ev
       const auto& close = as<amqp_connection_close_t>(method);
       const auto said = view(close.reply_text);
       const auto why = server_ + " closed the connection: " + explained(close.reply_code, said);
-      throw outcome_of_close(close.reply_code, said) == TIDE_FATAL ? Error::fatal(why, close.reply_code)
-                                                                   : Error::retry(why, close.reply_code);
+      over_ = outcome_of_close(close.reply_code, said) == TIDE_FATAL ? Error::fatal(why, close.reply_code)
+                                                                     : Error::retry(why, close.reply_code);
+      return;
     }
     default:
       return;

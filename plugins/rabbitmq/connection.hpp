@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A connection to RabbitMQ with one channel in confirm mode. No call but the constructor waits for the server. One thread
-// at a time.
+// A connection to RabbitMQ with one channel in confirm mode. No call but the constructor waits for the server. One
+// thread at a time.
 #pragma once
 
 #include <chrono>
@@ -99,6 +99,7 @@ class Connection {
   amqp_connection_tune_t offered_{};
   std::string mechanisms_;
   ChannelClosed closed_{};
+  std::optional<Error> over_;  // the server closed the connection
 };
 
 // To the first of the servers that lets us in. Throws Error.

@@ -79,7 +79,8 @@ void FrameReader::feed(std::string_view came, const std::function<void(const amq
   while (!came.empty()) {
     amqp_frame_t frame{};
     const int used = amqp_handle_input(state_.get(), bytes(came), &frame);
-    if (used < 0) throw Error::retry(std::string("what the server sends is no AMQP (") + amqp_error_string2(used) + ")");
+    if (used < 0)
+      throw Error::retry(std::string("what the server sends is no AMQP (") + amqp_error_string2(used) + ")");
     came.remove_prefix(static_cast<std::size_t>(used));
     if (frame.frame_type != 0) take(frame);
     amqp_maybe_release_buffers(state_.get());

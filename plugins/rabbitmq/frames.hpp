@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// AMQP 0-9-1 on the wire: frames to bytes and back, by librabbitmq's encoding of methods and properties. One thread at a
-// time.
+// AMQP 0-9-1 on the wire: frames to bytes and back, by librabbitmq's encoding of methods and properties. One thread at
+// a time.
 #pragma once
 
 #include <amqp.h>

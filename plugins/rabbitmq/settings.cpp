@@ -59,7 +59,8 @@ Settings::Settings(const Config& config)
 }
 
 bool Settings::fixed_exchange(std::string_view exchange) const {
-  return exchange.empty() || std::find(fixed_exchanges.begin(), fixed_exchanges.end(), exchange) != fixed_exchanges.end();
+  return exchange.empty() ||
+         std::find(fixed_exchanges.begin(), fixed_exchanges.end(), exchange) != fixed_exchanges.end();
 }
 
 }  // namespace tide::rabbitmq

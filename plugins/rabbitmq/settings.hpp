@@ -15,10 +15,11 @@
 namespace tide::rabbitmq {
 
 inline constexpr tide_option option_table[] = {
-    string_option("url",
-                  "RabbitMQ server URL(s): `amqp://host:5672`, `amqps://host:5671` for TLS; a name behind it, `/shop`, is "
-                  "the virtual host. Several, separated by commas, are one cluster",
-                  TIDE_OPTION_REQUIRED),
+    string_option(
+        "url",
+        "RabbitMQ server URL(s): `amqp://host:5672`, `amqps://host:5671` for TLS; a name behind it, `/shop`, is "
+        "the virtual host. Several, separated by commas, are one cluster",
+        TIDE_OPTION_REQUIRED),
     string_option("routing_key",
                   "Routing key; with the default exchange the queue's name. Supports templates: `orders.{op}`",
                   TIDE_OPTION_REQUIRED | TIDE_OPTION_TEMPLATE),
@@ -31,11 +32,13 @@ inline constexpr tide_option option_table[] = {
     string_option("vhost", "Virtual host; by default the URL's, or `/`"),
     string_option("username", "Username; by default the URL's, or `guest`"),
     string_option("password", "Password; by default the URL's, or `guest`", TIDE_OPTION_SECRET),
-    string_option("auth", "How to log in: with username and password (`plain`), or as the client certificate says "
-                          "(`external`)",
+    string_option("auth",
+                  "How to log in: with username and password (`plain`), or as the client certificate says "
+                  "(`external`)",
                   0, "plain", "plain|external"),
-    string_option("body", "What a message holds: the `payload`, or one JSON of all that is known of the event "
-                          "(`envelope`)",
+    string_option("body",
+                  "What a message holds: the `payload`, or one JSON of all that is known of the event "
+                  "(`envelope`)",
                   0, "payload", "payload|envelope"),
     string_option("content_type", "The message's content type, unless the event has a header of that name", 0,
                   "application/json"),
@@ -45,8 +48,8 @@ inline constexpr tide_option option_table[] = {
                   "one does",
                   0, "reject", "reject|retry"),
     int_option("max_in_flight", "Messages that are sent and not yet confirmed", "1024", 1, 16'384),
-    int_option("heartbeat_seconds", "A server that is silent for twice as long is given up. 0: as the server says", "10",
-               0, 600),
+    int_option("heartbeat_seconds", "A server that is silent for twice as long is given up. 0: as the server says",
+               "10", 0, 600),
     int_option("timeout_ms", "Longest wait for a confirmation, in milliseconds", "30000", 1, 600'000),
     int_option("connect_timeout_ms", "Longest time that a connection may take, in milliseconds", "3000", 1, 60'000),
     string_option("tls_ca_cert", "CA certificate path, instead of the system's"),

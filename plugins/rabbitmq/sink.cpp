@@ -28,8 +28,7 @@ RabbitSink::RabbitSink(Host host, const Config& config)
       // Some time is left to say what went wrong.
       connection_(connect(settings_, Clock::now() + config.deadline() * 9 / 10)),
       maker_(settings_),
-      in_flight_(settings_.ordered),
-      confirmed_(Clock::now()) {
+      in_flight_(settings_.ordered) {
   host_.info("connected to " + connection_->server() + ", virtual host " + settings_.vhost);
 }
 
@@ -84,17 +83,17 @@ void RabbitSink::settle(const InFlight::Entry& entry, std::int32_t status, std::
 }
 
 void RabbitSink::take(const Confirmed& confirmed) {
-  confirmed_ = Clock::now();
   in_flight_.confirmed(confirmed.tag, confirmed.multiple, [&](const InFlight::Entry& entry) {
     if (!confirmed.stored)
       return settle(entry, TIDE_RETRY,
                     place(entry) + ": the server refused it for now (basic.nack): a queue is full, or lost its leader",
                     0);
     if (entry.returned.empty()) return settle(entry, TIDE_STORED, {}, 0);
-    settle(entry, settings_.retry_unroutable ? TIDE_RETRY : TIDE_REJECTED,
-           place(entry) + ": no queue takes it: " + entry.returned +
-               (entry.exchange.empty() ? ". Declare a queue of that name" : ". Bind a queue to the exchange for that key"),
-           kNoRoute);
+    settle(
+        entry, settings_.retry_unroutable ? TIDE_RETRY : TIDE_REJECTED,
+        place(entry) + ": no queue takes it: " + entry.returned +
+            (entry.exchange.empty() ? ". Declare a queue of that name" : ". Bind a queue to the exchange for that key"),
+        kNoRoute);
   });
 }
 
@@ -142,16 +141,17 @@ void RabbitSink::take(const Blocked& blocked) {
 
 void RabbitSink::take(const Unblocked&) {
   blocked_ = false;
-  confirmed_ = Clock::now();
+  unblocked_ = Clock::now();
   host_.info(connection_->server() + " takes messages again");
 }
 
 void RabbitSink::ack(Results& results, milliseconds timeout) {
   const auto until = Clock::now() + timeout;
-  const auto wait_until = done_.empty() ? until : Clock::time_point{};
   const bool was_shut = !open_ || blocked_;
   for (;;) {
+    hand_over(results);
     connection_->keep_alive();
+    const auto wait_until = results.empty() ? until : Clock::time_point{};
     if (connection_->wait(std::min({wait_until, silent_at(), Clock::now() + milliseconds(500)}))) {
       for (const auto& event : connection_->receive()) std::visit([&](const auto& what) { take(what); }, event);
       connection_->flush();
@@ -181,13 +181,13 @@ void RabbitSink::hand_over(Results& results) {
 // A server that is blocked says so, and sends heartbeats: that is no silence.
 Clock::time_point RabbitSink::silent_at() const {
   if (blocked_ || in_flight_.empty()) return Clock::time_point::max();
-  return std::max(in_flight_.oldest().sent, confirmed_) + settings_.timeout;
+  return std::max(in_flight_.oldest().sent, unblocked_) + settings_.timeout;
 }
 
 void RabbitSink::throw_if_silent() const {
   if (Clock::now() < silent_at()) return;
-  throw Error::retry(connection_->server() + " has confirmed nothing for " + std::to_string(settings_.timeout.count()) +
-                     " ms, with " + std::to_string(in_flight_.size()) +
+  throw Error::retry(connection_->server() + " did not confirm a message within " +
+                     std::to_string(settings_.timeout.count()) + " ms, with " + std::to_string(in_flight_.size()) +
                      " messages in flight. Too few of a quorum queue's members may be up, or the server hang");
 }
 

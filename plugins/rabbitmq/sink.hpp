@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sink "rabbitmq": publishes events to exchanges, many in flight, and hands over the server's confirmations. The relay
-// serialises the calls.
+// The sink "rabbitmq": publishes events to exchanges, many in flight, and hands over the server's confirmations. The
+// relay serialises the calls.
 #pragma once
 
 #include <chrono>
@@ -62,10 +62,10 @@ class RabbitSink {
   MessageMaker maker_;
   InFlight in_flight_;
   std::deque<Done> done_;
-  Clock::time_point confirmed_;
   bool open_ = true;      // the channel
   bool blocked_ = false;  // the server takes nothing for now
-  bool failed_ = false;   // some must be sent again, of which the relay has not heard yet
+  Clock::time_point unblocked_{};
+  bool failed_ = false;  // some must be sent again, of which the relay has not heard yet
 };
 
 }  // namespace tide::rabbitmq

@@ -19,7 +19,8 @@ std::string_view advice(std::uint16_t code, std::string_view text) {
   switch (code) {
     case AMQP_ACCESS_REFUSED:
       if (says(text, "Login was refused")) return ". Check username and password; guest may log in from localhost only";
-      return ". Give the user the right to write to that exchange: rabbitmqctl set_permissions -p VHOST USER '' '.*' ''";
+      return ". Give the user the right to write to that exchange: rabbitmqctl set_permissions -p VHOST USER '' '.*' "
+             "''";
     case AMQP_NOT_FOUND:
       return ". Declare the exchange, or check exchange and vhost";
     case AMQP_NOT_ALLOWED:

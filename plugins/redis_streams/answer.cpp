@@ -11,9 +11,11 @@ namespace tide::redis {
 namespace {
 
 constexpr std::string_view kAclHelp =
-    ". Check username and password, and the user's ACL: it needs the keys and commands that docs/redis_streams.md lists";
+    ". Check username and password, and the user's ACL: it needs the keys and commands that docs/redis_streams.md "
+    "lists";
 constexpr std::string_view kClusterHelp =
-    ". url leads to a node of a Redis Cluster, which this sink does not follow: use a server or a primary with replicas";
+    ". url leads to a node of a Redis Cluster, which this sink does not follow: use a server or a primary with "
+    "replicas";
 
 struct Rule {
   std::string_view code;
@@ -31,8 +33,10 @@ constexpr auto kRules = std::to_array<Rule>({
     {"TRYAGAIN", TIDE_RETRY, {}},
     {"NOSCRIPT", TIDE_RETRY, {}},
     {out_of_turn, TIDE_RETRY, ". Should it go on: another relay runs a pipeline of the same name into this stream"},
-    {"READONLY", TIDE_RECONNECT, ". It is a replica by now: list the other servers in url, so that the primary is found"},
-    {ids_unusable, TIDE_FATAL, ". The keys beside the stream, …:tide:PIPELINE:…, are the relay's own: see docs/redis_streams.md"},
+    {"READONLY", TIDE_RECONNECT,
+     ". It is a replica by now: list the other servers in url, so that the primary is found"},
+    {ids_unusable, TIDE_FATAL,
+     ". The keys beside the stream, …:tide:PIPELINE:…, are the relay's own: see docs/redis_streams.md"},
     {"NOAUTH", TIDE_FATAL, kAclHelp},
     {"NOPERM", TIDE_FATAL, kAclHelp},
     {"WRONGPASS", TIDE_FATAL, kAclHelp},

@@ -33,7 +33,9 @@ Settings::Settings(const Config& config)
       database(database_of(servers)),
       envelope(config.text("body") == "envelope"),
       payload_field(config.text("payload_field")),
-      trim(config.integer("maxlen") == 0 ? "" : config.text("trim") == "exact" ? "=" : "~"),
+      trim(config.integer("maxlen") == 0    ? ""
+           : config.text("trim") == "exact" ? "="
+                                            : "~"),
       maxlen(std::to_string(config.integer("maxlen"))),
       remember_ids(std::to_string(config.integer("remember_ids"))),
       remember_seconds(std::to_string(config.integer("remember_seconds"))),

@@ -53,7 +53,8 @@ std::size_t RedisSink::publish(const Batch& batch) {
 
 std::string RedisSink::why_unsendable(const tide_message& event, std::string_view stream) const {
   if (settings_.shape_of(stream) == nullptr)
-    return "the stream's name " + std::string(stream) + " has other parts than its template: a value holds one of : { }";
+    return "the stream's name " + std::string(stream) +
+           " has other parts than its template: a value holds one of : { }";
   const auto size = settings_.envelope ? envelope_.size() : view(event.payload).size();
   if (size > connection_->max_value())
     return "its " + std::to_string(size) + " bytes are more than the server takes, " +
@@ -126,8 +127,7 @@ void RedisSink::take_replies() {
 
 void RedisSink::take(const InFlight& sent, const Reply& reply) {
   if (sent.token == 0) {
-    if (reply.is_error())
-      throw Error::retry(connection_->server() + " refused a command: " + explained(reply.text()));
+    if (reply.is_error()) throw Error::retry(connection_->server() + " refused a command: " + explained(reply.text()));
     return;
   }
   chains_.answered(sent.stream);
@@ -158,8 +158,9 @@ void RedisSink::fail(const InFlight& sent, std::string_view error) {
 void RedisSink::ack(Results& results, milliseconds timeout) {
   const auto until = Clock::now() + timeout;
   keep_alive();
-  const auto wait_until = done_.empty() ? until : Clock::time_point{};
   for (;;) {
+    hand_over(results);
+    const auto wait_until = results.empty() ? until : Clock::time_point{};
     const auto silent_at = in_flight_.empty() ? until : std::max(in_flight_.front().sent, heard_) + settings_.timeout;
     if (connection_->wait(std::min(wait_until, silent_at))) take_replies();
     hand_over(results);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sink "redis_streams": adds events to Redis Streams, many in flight, each once (see script.hpp). The relay serialises the
-// calls.
+// The sink "redis_streams": adds events to Redis Streams, many in flight, each once (see script.hpp). The relay
+// serialises the calls.
 #pragma once
 
 #include <chrono>
@@ -69,7 +69,7 @@ class RedisSink {
   std::deque<Done> done_;
   Clock::time_point heard_;
   bool script_missing_ = false;
-  std::string failure_;    // why the first was not stored of those that must be sent again; empty: none
+  std::string failure_;   // why the first was not stored of those that must be sent again; empty: none
   std::string demotion_;  // what was said by a server that has become a replica
   std::string envelope_;  // kept for its memory
 };

@@ -29,8 +29,8 @@ StreamShape::Counts StreamShape::count(std::string_view text) {
 
 bool StreamShape::takes(std::string_view stream) const {
   if (!varies()) return stream == text_;
-  return stream.size() >= prefix_.size() + suffix_.size() && stream.starts_with(prefix_) &&
-         stream.ends_with(suffix_) && count(stream) == counts_;
+  return stream.size() >= prefix_.size() + suffix_.size() && stream.starts_with(prefix_) && stream.ends_with(suffix_) &&
+         count(stream) == counts_;
 }
 
 // Redis hashes what stands in the first braces, where something does, else the whole key.

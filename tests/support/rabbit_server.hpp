@@ -1,5 +1,5 @@
-// One private rabbitmq-server with an epmd of its own: loopback, free ports, temporary folder, ended with its object; and a
-// client that looks at what it holds. One thread.
+// One private rabbitmq-server with an epmd of its own: loopback, free ports, temporary folder, ended with its object;
+// and a client that looks at what it holds. One thread.
 #pragma once
 
 #include <amqp.h>
@@ -30,8 +30,9 @@ class RabbitServer {
     const std::string hole = "{tls_port}";
     if (const auto at = config.find(hole); at != std::string::npos)
       config.replace(at, hole.size(), std::to_string(tls_port_));
-    std::ofstream(dir_ / "rabbitmq.conf") << "listeners.tcp.1 = 127.0.0.1:" << port_
-                                          << "\nlog.console = true\nlog.file = false\n" << config << '\n';
+    std::ofstream(dir_ / "rabbitmq.conf")
+        << "listeners.tcp.1 = 127.0.0.1:" << port_ << "\nlog.console = true\nlog.file = false\n"
+        << config << '\n';
     std::ofstream(dir_ / "enabled_plugins") << '[' << plugins << "].\n";
     ProcessOptions options;
     options.output = dir_ / "epmd.log";
@@ -68,7 +69,8 @@ class RabbitServer {
   // A quorum queue that was just declared would not come back after a crash: the server notes it a moment later.
   void wait_until_on_disk(const std::string& queue) const {
     const auto register_file = dir_ / "data/tide@localhost/quorum/tide@localhost/names.dets";
-    const bool there = eventually(std::chrono::seconds(60), [&] { return read(register_file).find(queue) != std::string::npos; });
+    const bool there =
+        eventually(std::chrono::seconds(60), [&] { return read(register_file).find(queue) != std::string::npos; });
     if (!there) throw std::runtime_error("the queue " + queue + " does not come to the disk");
   }
 
@@ -168,26 +170,24 @@ class RabbitClient {
   // Takes what the queue holds, in its order.
   std::vector<Message> take(const std::string& queue) {
     std::vector<Message> all;
-    for (;;) {
-      const auto reply = amqp_basic_get(connection_.get(), 1, bytes(queue), 1);
-      check(reply);
-      if (reply.reply.id != AMQP_BASIC_GET_OK_METHOD) return all;
-      auto& message = all.emplace_back();
-      message.routing_key = text(static_cast<amqp_basic_get_ok_t*>(reply.reply.decoded)->routing_key);
-      amqp_message_t got;
-      check(amqp_read_message(connection_.get(), 1, &got, 0));
-      const auto& p = got.properties;
-      message.body = text(got.body);
-      message.content_type = text(p.content_type);
-      message.message_id = text(p.message_id);
-      message.type = text(p.type);
-      message.delivery_mode = p.delivery_mode;
-      message.timestamp = p.timestamp;
-      for (int i = 0; i < p.headers.num_entries; ++i)
-        message.headers[text(p.headers.entries[i].key)] = text(p.headers.entries[i].value.value.bytes);
-      amqp_destroy_message(&got);
-      amqp_maybe_release_buffers(connection_.get());
+    while (const auto count = count_of(queue)) {
+      const auto* const consumer =
+          amqp_basic_consume(connection_.get(), 1, bytes(queue), amqp_empty_bytes, 0, 1, 0, amqp_empty_table);
+      check(amqp_get_rpc_reply(connection_.get()));
+      const auto tag = text(consumer->consumer_tag);
+      const auto end = all.size() + count;
+      while (all.size() < end) {
+        const timeval patience{30, 0};
+        amqp_maybe_release_buffers(connection_.get());
+        amqp_envelope_t got;
+        check(amqp_consume_message(connection_.get(), &got, &patience, 0));
+        all.push_back(message_of(got));
+        amqp_destroy_envelope(&got);
+      }
+      amqp_basic_cancel(connection_.get(), 1, bytes(tag));
+      check(amqp_get_rpc_reply(connection_.get()));
     }
+    return all;
   }
   std::vector<std::string> bodies(const std::string& queue) {
     std::vector<std::string> all;
@@ -196,6 +196,26 @@ class RabbitClient {
   }
 
  private:
+  std::size_t count_of(const std::string& queue) {
+    const auto* const declared = amqp_queue_declare(connection_.get(), 1, bytes(queue), 1, 0, 0, 0, amqp_empty_table);
+    check(amqp_get_rpc_reply(connection_.get()));
+    return declared->message_count;
+  }
+  static Message message_of(const amqp_envelope_t& envelope) {
+    const auto& p = envelope.message.properties;
+    Message message;
+    message.body = text(envelope.message.body);
+    message.routing_key = text(envelope.routing_key);
+    message.content_type = text(p.content_type);
+    message.message_id = text(p.message_id);
+    message.type = text(p.type);
+    message.delivery_mode = p.delivery_mode;
+    message.timestamp = p.timestamp;
+    for (int i = 0; i < p.headers.num_entries; ++i)
+      message.headers[text(p.headers.entries[i].key)] = text(p.headers.entries[i].value.value.bytes);
+    return message;
+  }
+
   static amqp_bytes_t bytes(const std::string& text) { return {text.size(), const_cast<char*>(text.data())}; }
   static std::string text(const amqp_bytes_t& bytes) {
     return bytes.len == 0 ? std::string() : std::string(static_cast<const char*>(bytes.bytes), bytes.len);

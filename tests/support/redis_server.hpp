@@ -97,8 +97,8 @@ class RedisClient {
       texts.push_back(part.data());
       sizes.push_back(part.size());
     }
-    Reply reply(static_cast<redisReply*>(redisCommandArgv(context_.get(), static_cast<int>(command.size()),
-                                                          texts.data(), sizes.data())),
+    Reply reply(static_cast<redisReply*>(
+                    redisCommandArgv(context_.get(), static_cast<int>(command.size()), texts.data(), sizes.data())),
                 freeReplyObject);
     if (!reply) throw std::runtime_error(command[0] + ": the connection to redis-server is lost");
     if (reply->type == REDIS_REPLY_ERROR) throw std::runtime_error(command[0] + ": " + reply->str);
@@ -119,8 +119,9 @@ class RedisClient {
       const auto* const fields = reply->element[i]->element[1];
       auto& entry = entries.emplace_back();
       for (std::size_t f = 0; f + 1 < fields->elements; f += 2)
-        entry.emplace_back(std::string(fields->element[f]->str, static_cast<std::size_t>(fields->element[f]->len)),
-                           std::string(fields->element[f + 1]->str, static_cast<std::size_t>(fields->element[f + 1]->len)));
+        entry.emplace_back(
+            std::string(fields->element[f]->str, static_cast<std::size_t>(fields->element[f]->len)),
+            std::string(fields->element[f + 1]->str, static_cast<std::size_t>(fields->element[f + 1]->len)));
     }
     return entries;
   }

@@ -429,7 +429,7 @@ TEST_F(Rabbit, AServerThatConfirmsNothingIsGivenUp) {
   EXPECT_LT(Clock::now() - begin, seconds(10)) << "and publish waits for nothing";
   while (sink.outcome().status == TIDE_OK) sink.ack(milliseconds(100));
   EXPECT_EQ(sink.outcome().status, TIDE_RETRY);
-  EXPECT_TRUE(says(sink.outcome().error, "has confirmed nothing for 500 ms")) << sink.outcome().error;
+  EXPECT_TRUE(says(sink.outcome().error, "did not confirm a message within 500 ms")) << sink.outcome().error;
   server_->resume();
 }
 
@@ -490,8 +490,8 @@ TEST_F(Rabbit, RefusesAServerThatNobodyVouchesForOrOfAnotherName) {
   Instance other(options({{"url", server_->tls_url("127.0.0.1")}, {"tls_ca_cert", certificates_->ca()}}));
   EXPECT_EQ(other.connected().status, TIDE_FATAL);
   EXPECT_TRUE(says(other.connected().error, "mismatch")) << other.connected().error;
-  Instance plain(options({{"url", "amqps://localhost:" + std::to_string(server_->port())},
-                          {"tls_ca_cert", certificates_->ca()}}));
+  Instance plain(
+      options({{"url", "amqps://localhost:" + std::to_string(server_->port())}, {"tls_ca_cert", certificates_->ca()}}));
   EXPECT_NE(plain.connected().status, TIDE_OK);
   EXPECT_TRUE(says(plain.connected().error, "TLS")) << plain.connected().error;
 }

@@ -30,8 +30,9 @@ TEST(ServerUrl, HasDefaultsAndParts) {
 }
 
 TEST(ServerUrl, WhatIsNoneIsRefusedAndNotShown) {
-  for (const auto* text : {"", "h:1", "http://h", "redis://", "redis://h:x", "redis://h:70000", "redis://[::1",
-                           "redis://u:secret%4@h", "redis://h,", "redis://h x", "unix://h", "redis://secret@h,redis://h"}) {
+  for (const auto* text :
+       {"", "h:1", "http://h", "redis://", "redis://h:x", "redis://h:70000", "redis://[::1", "redis://u:secret%4@h",
+        "redis://h,", "redis://h x", "unix://h", "redis://secret@h,redis://h"}) {
     try {
       net::server_urls(text, kSchemes);
       ADD_FAILURE() << text;
@@ -48,8 +49,12 @@ TEST(StreamShape, TakesValuesThatAddNoPart) {
   EXPECT_FALSE(fixed.takes("orders2"));
   const StreamShape shape("a:\x1a:{\x1c}:z");
   EXPECT_TRUE(shape.takes("a:1:{x.y}:z"));
-  for (const auto* other : {"a:1:2:{x}:z", "a:1:{x}", "b:1:{x}:z", "a:1{:x}:z:", "a:z"}) EXPECT_FALSE(shape.takes(other)) << other;
-  EXPECT_FALSE(StreamShape("ab\x1a" "ba").takes("aba")) << "a prefix and a suffix that overlap";
+  for (const auto* other : {"a:1:2:{x}:z", "a:1:{x}", "b:1:{x}:z", "a:1{:x}:z:", "a:z"})
+    EXPECT_FALSE(shape.takes(other)) << other;
+  EXPECT_FALSE(StreamShape("ab\x1a"
+                           "ba")
+                   .takes("aba"))
+      << "a prefix and a suffix that overlap";
 }
 
 TEST(StreamShape, KeysBesideAStreamStandInItsSlot) {

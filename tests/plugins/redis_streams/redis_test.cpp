@@ -6,7 +6,6 @@
 #include "plugins/plugin_host.hpp"
 #include "support/certificates.hpp"
 #include "support/redis_server.hpp"
-#include "support/tcp_proxy.hpp"
 
 namespace tide::test {
 namespace {
@@ -30,8 +29,7 @@ Event event(const std::string& key, const std::string& payload = "{}", const std
 
 std::vector<Event> events(int from, int count, const std::string& stream = "orders") {
   std::vector<Event> all;
-  for (int n = from; n < from + count; ++n)
-    all.push_back(event("k" + std::to_string(n), std::to_string(n), stream));
+  for (int n = from; n < from + count; ++n) all.push_back(event("k" + std::to_string(n), std::to_string(n), stream));
   return all;
 }
 
@@ -118,8 +116,8 @@ TEST_F(Redis, EachEventGoesToItsStreamAndDatabase) {
 
 TEST_F(Redis, RejectsAnEventThatWouldReachAnotherName) {
   Instance sink(options({{"stream", std::vector<std::string>{"s:\x1a"}}}));
-  const auto results =
-      sink.deliver({event("k1", "1", "s:a:b"), event("k2", "2", "s:{a}"), event("k3", "3", "t"), event("k4", "4", "s:a")});
+  const auto results = sink.deliver(
+      {event("k1", "1", "s:a:b"), event("k2", "2", "s:{a}"), event("k3", "3", "t"), event("k4", "4", "s:a")});
   for (int i = 0; i < 3; ++i) EXPECT_EQ(results[static_cast<std::size_t>(i)].status, TIDE_REJECTED) << i;
   EXPECT_TRUE(says(results[0].error, "has other parts than its template")) << results[0].error;
   EXPECT_EQ(results[3].status, TIDE_STORED);
@@ -345,11 +343,13 @@ TEST_F(Redis, TheRightsThatTheDocumentNamesSuffice) {
     client_.ask({"ACL", "SETUSER", "relay", "-" + std::string(command)});
     const auto result = send(options(user), event("k2"));
     EXPECT_EQ(result.status, TIDE_FATAL) << command << result.error;
-    EXPECT_TRUE(says(result.error, "can't run this command") || says(result.error, "NOPERM")) << command << ": " << result.error;
+    EXPECT_TRUE(says(result.error, "can't run this command") || says(result.error, "NOPERM"))
+        << command << ": " << result.error;
     client_.ask({"ACL", "SETUSER", "relay", "+" + std::string(command)});
   }
   EXPECT_EQ(client_.integer({"XLEN", "orders"}), 1);
-  Instance elsewhere(options({{"username", "relay"}, {"password", "pw"}, {"stream", std::vector<std::string>{"other"}}}));
+  Instance elsewhere(
+      options({{"username", "relay"}, {"password", "pw"}, {"stream", std::vector<std::string>{"other"}}}));
   EXPECT_EQ(elsewhere.deliver({event("k3", "{}", "other")})[0].status, TIDE_FATAL);
 }
 
@@ -453,8 +453,10 @@ TEST_F(Redis, OptionsThatMakeNoSenseAreRefused) {
 class RedisTls : public ::testing::Test {
  protected:
   [[nodiscard]] std::vector<std::string> server(const std::string& clients, const std::string& name = "server") const {
-    return {"--tls-port",      std::to_string(port_),         "--tls-cert-file", certificates_.certificate(name),
-            "--tls-key-file",  certificates_.key(name),       "--tls-ca-cert-file", certificates_.ca(),
+    return {"--tls-port",         std::to_string(port_),
+            "--tls-cert-file",    certificates_.certificate(name),
+            "--tls-key-file",     certificates_.key(name),
+            "--tls-ca-cert-file", certificates_.ca(),
             "--tls-auth-clients", clients};
   }
   [[nodiscard]] std::string url(const std::string& host = "localhost") const {
