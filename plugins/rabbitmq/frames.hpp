@@ -4,15 +4,14 @@
 // a time.
 #pragma once
 
-#include <amqp.h>
-#include <amqp_framing.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+
+#include "amqp_headers.hpp"
 
 namespace tide::rabbitmq {
 

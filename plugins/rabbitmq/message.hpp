@@ -3,13 +3,11 @@
 // An event as AMQP's message. One thread at a time.
 #pragma once
 
-#include <amqp.h>
-#include <amqp_framing.h>
-
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "amqp_headers.hpp"
 #include "settings.hpp"
 #include "tide/sink.hpp"
 

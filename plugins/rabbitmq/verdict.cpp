@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verdict.hpp"
 
-#include <amqp.h>
-#include <amqp_framing.h>
-
 #include <charconv>
 
+#include "amqp_headers.hpp"
 #include "tide/sink.h"
 
 namespace tide::rabbitmq {

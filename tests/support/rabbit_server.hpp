@@ -2,9 +2,15 @@
 // and a client that looks at what it holds. One thread.
 #pragma once
 
+#if __has_include(<rabbitmq-c/amqp.h>)
+#include <rabbitmq-c/amqp.h>
+#include <rabbitmq-c/framing.h>
+#include <rabbitmq-c/tcp_socket.h>
+#else
 #include <amqp.h>
 #include <amqp_framing.h>
 #include <amqp_tcp_socket.h>
+#endif
 
 #include <csignal>
 #include <cstdint>
