@@ -19,6 +19,7 @@ void KillAudit::audit(Guarantee guarantee) {
   for (int i = 0; i < kills; ++i) {
     wait_for_events(events * i / kills);
     tend_for(pick_ms(0, 300));
+    disturb();
     kill_relay();
     if (i % 2 == 0) continue;
     const auto& point = points[static_cast<std::size_t>(i / 2) % points.size()];

@@ -23,6 +23,7 @@ class KillAudit : public World {
  protected:
   std::vector<Message> arrived() override = 0;
   void audit(Guarantee guarantee);
+  virtual void disturb() {}  // before each kill of the relay: what befalls the sink's server
 
  private:
   void wait_for_events(int count);

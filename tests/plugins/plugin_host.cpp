@@ -129,11 +129,11 @@ void Instance::close(std::chrono::milliseconds deadline) {
 
 std::uint64_t Instance::publish(const std::vector<Event>& events) {
   std::vector<Grown<tide_message>> messages(events.size());
-  std::vector<std::array<tide_str, 2>> fields(events.size());
+  std::vector<std::array<tide_str, 3>> fields(events.size());
   std::vector<std::vector<tide_header>> headers(events.size());
   for (std::size_t i = 0; i < events.size(); ++i) {
     const Event& event = events[i];
-    fields[i] = {str(event.subject), str(event.order)};
+    fields[i] = {str(event.subject), str(event.order), str(event.third)};
     for (const auto& [name, value] : event.headers) headers[i].push_back({str(name), str(value)});
     tide_message& message = messages[i].known;
     message.token = last_token_ + 1 + i;

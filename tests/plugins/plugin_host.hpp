@@ -30,6 +30,7 @@ struct Event {
   std::string op = "insert";
   std::int64_t outbox_id = 1;
   std::string order = {};                              // the second template option, where there is one
+  std::string third = {};                              // the third one
   std::int64_t created_at_us = 1'764'064'800'123'456;  // 2025-11-25T10:00:00.123456Z
 };
 

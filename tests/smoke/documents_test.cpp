@@ -181,7 +181,7 @@ TEST(Documents, NameEveryKeyOfTheConfigurationFile) {
 
 TEST(Documents, ShowConfigurationsThatPassTheCheck) {
   for (const auto* file : {"README.md", "docs/configuration.md", "docs/routing.md", "docs/formats.md", "docs/jsonl.md",
-                           "docs/kafka.md", "docs/webhook.md"}) {
+                           "docs/kafka.md", "docs/rabbitmq.md", "docs/redis_streams.md", "docs/webhook.md"}) {
     const auto examples = blocks(file, "toml");
     EXPECT_FALSE(examples.empty()) << file;
     for (const auto& example : examples) {
