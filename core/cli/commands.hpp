@@ -23,6 +23,7 @@ struct Options {
   std::string postgres_url;  // empty: the file's
   bool once = false;
   bool connect = false;
+  bool take_over = false;
   bool json = false;
   std::string plugin;       // a plugin's id, a sink type or a file
   std::string sink_config;  // a file, for a plugin's test
@@ -38,6 +39,7 @@ struct Options {
 };
 
 int init(const Options& options);
+int accept_restore(const Options& options);
 int run(const Options& options);
 int check(const Options& options);
 int status(const Options& options);
