@@ -48,6 +48,7 @@ void leave_extension(pg::Session& session) {
       " CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) i"
       " WHERE d.deptype = 'e' AND d.refclassid = 'pg_catalog.pg_extension'::regclass"
       " AND d.refobjid = (SELECT oid FROM pg_catalog.pg_extension WHERE extname = 'tide')"
+      " AND d.classid <> 'pg_catalog.pg_type'::regclass"  // from 17 on members as well, which go with their tables
       " LOOP EXECUTE pg_catalog.format('ALTER EXTENSION tide DROP %s %s', object.type, object.identity);"
       " END LOOP; END $$; DROP EXTENSION tide");
 }
