@@ -9,10 +9,10 @@ class Service {
  public:
   Service();  // from the environment: NOTIFY_SOCKET, and WATCHDOG_USEC where it wants to be told that all is well
 
-  void ready() const;      // also: done with reloading
+  void ready() const;  // also: done with reloading
   void reloading() const;
   void stopping() const;
-  void alive() const;      // something was achieved; without it for too long, the service is started again
+  void alive() const;  // something was achieved; without it for too long, the service is started again
   void status(const std::string& text) const;  // one line for people
 
  private:

@@ -65,7 +65,8 @@ int main(int argc, char** argv) {
                      cli::accept_restore);
   config(accept), postgres(accept);
   accept->footer(
-      "Pipelines go on from where they stood when the backup was made: what was delivered since, and is in the backup,\n"
+      "Pipelines go on from where they stood when the backup was made: what was delivered since, and is in the "
+      "backup,\n"
       "is sent again. Make sure that no relay runs on the database that the backup is of.");
 
   auto* plugins =

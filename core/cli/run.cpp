@@ -15,8 +15,8 @@ namespace tide::cli {
 
 namespace {
 
-// SIGTERM and SIGINT ask for an orderly end; the second one does not wait for it. SIGHUP asks for the configuration to be
-// read again, if it may.
+// SIGTERM and SIGINT ask for an orderly end; the second one does not wait for it. SIGHUP asks for the configuration to
+// be read again, if it may.
 class Signals {
  public:
   explicit Signals(bool with_reload) : fd_(::eventfd(0, EFD_CLOEXEC)) {

@@ -26,7 +26,7 @@ struct Context {
   std::string file;  // the one that is being read
   const EnvPolicy& env;
   Problems problems;
-  std::map<std::string, std::string> set_in;                                    // the file of each key and pipeline
+  std::map<std::string, std::string> set_in;                                     // the file of each key and pipeline
   std::map<std::pair<std::string, std::string>, std::string> group_owners = {};  // pipelines by outbox and group
 };
 

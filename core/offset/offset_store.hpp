@@ -27,7 +27,7 @@ class OffsetStore {
     std::int64_t outbox_id = 0;
     Position position;
     std::uint64_t sink_position = 0;
-    bool restored = false;   // from a dump: the position is another server's
+    bool restored = false;    // from a dump: the position is another server's
     std::int64_t behind = 0;  // of what this relay committed: the database went back to an earlier state
   };
   // Takes the pipeline's lock and reads its offset; nullopt while another relay has it.

@@ -14,7 +14,8 @@ class PositionMemory {
   // folder: where it outlives the process; empty: nowhere. It is made when it is needed.
   explicit PositionMemory(std::string folder = {});
 
-  // From here on, of this installation. mark: tide.installation.mark; what was remembered under another one is forgotten.
+  // From here on, of this installation. mark: tide.installation.mark; what was remembered under another one is
+  // forgotten.
   void begin(const std::string& installation, const std::string& mark);
 
   void reached(std::int64_t offset_id, std::int64_t last_id);

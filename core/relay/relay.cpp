@@ -331,7 +331,8 @@ void Relay::start(const PipelineSpec& spec, const std::string& fingerprint) {
             "sent again: tide-relay accept-restore";
   } else if (owned->behind > 0) {
     spdlog::warn(
-        "{}: the database went back: the pipeline had come to event {} and is at event {} now. What it holds after that is "
+        "{}: the database went back: the pipeline had come to event {} and is at event {} now. What it holds after "
+        "that is "
         "sent again, for the sink to recognise",
         spec.where, owned->position.last_id + owned->behind, owned->position.last_id);
   }

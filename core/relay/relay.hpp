@@ -32,8 +32,8 @@ class Relay {
     FileConfig config;
     std::string postgres_url;
     std::vector<std::filesystem::path> plugin_folders;
-    bool once = false;  // deliver what is committed now, then return
-    std::string state_folder;  // where positions are remembered; empty: nowhere
+    bool once = false;                                          // deliver what is committed now, then return
+    std::string state_folder;                                   // where positions are remembered; empty: nowhere
     std::function<bool()> reload_asked = [] { return false; };  // since it was last asked
     std::function<FileConfig()> load_config = nullptr;          // throws ConfigError
   };

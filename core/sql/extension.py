@@ -9,7 +9,8 @@ folder, version, released, functions, *steps = sys.argv[1:]
 
 BEGIN = r"""\echo Use "CREATE EXTENSION tide" to load this file. \quit
 
--- Takes over a schema that `tide-relay init` made. What outboxes are made of belongs to the database, not to the extension.
+-- Takes over a schema that `tide-relay init` made. What outboxes are made of belongs to the database, not to the
+-- extension.
 DO $tide$
 DECLARE
   schema_owner name;

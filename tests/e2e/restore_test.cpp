@@ -52,7 +52,8 @@ class WithExtension : public testing::Test {
     return run(words);
   }
   static bool dumps() {
-    return ::access((fs::path(variable("TIDE_TEST_PG_BIN")) / "pg_dump").c_str(), X_OK) == 0 && dump(Offer::first_->url()).exit_code == 0;
+    return ::access((fs::path(variable("TIDE_TEST_PG_BIN")) / "pg_dump").c_str(), X_OK) == 0 &&
+           dump(Offer::first_->url()).exit_code == 0;
   }
 
   // Every object of the schema, with rights and definitions.
@@ -134,7 +135,8 @@ TEST_F(Extension, IsUpdatedFromAnEarlierVersion) {
     { cat "$2/001-tables.sql"; echo "INSERT INTO tide.installation (schema_version) VALUES (1);"; } > tide--0.0.1.sql
     cp "tide--$version.sql" "tide--0.0.1--$version.sql"
     chmod a+r tide--*
-    printf %s "$version")sh", "bash", tree().path().string(), sql.string()});
+    printf %s "$version")sh",
+                       "bash", tree().path().string(), sql.string()});
   ASSERT_EQ(to.exit_code, 0) << to.err;
   const auto fresh = Offer::first_->create_database();
   first(fresh, "CREATE EXTENSION tide");
@@ -194,13 +196,14 @@ TEST_P(Restore, OfADumpStandsStillUntilItIsAcceptedThenLosesAndRepeatsNothing) {
   first(url, "DO $$ BEGIN FOR i IN 1..5000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$");
   first(url, "SELECT tide.outbox_create('orders')");
   for (const std::string name : {"p", "q"}) {
-    first(url, "SELECT tide.relay_set_outbox('" + name + "', 'orders', '" + name + "', " + config(files / (name + "-before")) +
-                   "); SELECT tide.relay_enable('" + name + "')");
+    first(url, "SELECT tide.relay_set_outbox('" + name + "', 'orders', '" + name + "', " +
+                   config(files / (name + "-before")) + "); SELECT tide.relay_enable('" + name + "')");
   }
   // Two events that are published first become visible last.
   const auto psql = (fs::path(variable("TIDE_TEST_PG_BIN")) / "psql").string();
   const auto locks = [&](const std::string& granted) {
-    return first(url, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND granted = " + granted) == "1";
+    return first(url, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND granted = " +
+                          granted) == "1";
   };
   Process lock({psql, "-X", "-q", "-d", url, "-c", "SELECT pg_advisory_lock(1)", "-c", "SELECT pg_sleep(600)"});
   ASSERT_TRUE(eventually(std::chrono::seconds(30), [&] { return locks("true"); }));
@@ -215,9 +218,11 @@ TEST_P(Restore, OfADumpStandsStillUntilItIsAcceptedThenLosesAndRepeatsNothing) {
   ASSERT_EQ(late.wait(std::chrono::seconds(30)), 0) << late.err();
   for (const auto* name : {"new 1", "new 2"}) first(url, publish(name));
   // The second pipeline was in the midst of the late ones.
-  first(url, "UPDATE tide.consumer_offsets SET late_snapshot = pg_current_snapshot(), late_next_xid ="
-             " pg_snapshot_xmax(pg_current_snapshot()), late_id = (SELECT id FROM tide.outbox_1 WHERE payload = '\"late 1\"')"
-             " WHERE pipeline = 'q'");
+  first(
+      url,
+      "UPDATE tide.consumer_offsets SET late_snapshot = pg_current_snapshot(), late_next_xid ="
+      " pg_snapshot_xmax(pg_current_snapshot()), late_id = (SELECT id FROM tide.outbox_1 WHERE payload = '\"late 1\"')"
+      " WHERE pipeline = 'q'");
 
   const auto backup = dump(url);
   ASSERT_EQ(backup.exit_code, 0) << backup.err;
@@ -260,8 +265,9 @@ TEST_P(Restore, OfADumpStandsStillUntilItIsAcceptedThenLosesAndRepeatsNothing) {
     ASSERT_EQ(relay("run", restored, {"--once"}).exit_code, 0);
   }
   EXPECT_EQ(in(files / "p-after"), of_p);
-  EXPECT_EQ(second.psql(restored, "SELECT tide.outbox_set_retention('orders', 0); SELECT tide.outbox_sweep(); SELECT count(*)"
-                                  " FROM tide.outbox_messages"),
+  EXPECT_EQ(second.psql(restored,
+                        "SELECT tide.outbox_set_retention('orders', 0); SELECT tide.outbox_sweep(); SELECT count(*)"
+                        " FROM tide.outbox_messages"),
             "\n15\n0");
 }
 
@@ -289,9 +295,9 @@ TEST_F(Extension, AServerThatWentBackStandsStillUntilItIsAccepted) {
                        (files / "out").string() + "\"}'); SELECT tide.relay_enable('p')");
   const auto lag = [&] { return server.psql(url, "SELECT lag FROM tide.consumer_lag"); };
   const auto start = [&] {
-    return std::make_unique<Process>(std::vector<std::string>{variable("TIDE_RELAY"), "run", "--config", config_file(),
-                                                              "--postgres-url", url},
-                                     ProcessOptions{{{"STATE_DIRECTORY", files.path().string()}}, {}, {}, {}, {}});
+    return std::make_unique<Process>(
+        std::vector<std::string>{variable("TIDE_RELAY"), "run", "--config", config_file(), "--postgres-url", url},
+        ProcessOptions{{{"STATE_DIRECTORY", files.path().string()}}, {}, {}, {}, {}});
   };
   const auto publish = [&] { server.psql(url, "SELECT tide.outbox_publish('orders', '{}')"); };
   publish();
@@ -313,12 +319,14 @@ TEST_F(Extension, AServerThatWentBackStandsStillUntilItIsAccepted) {
   fs::remove_all(server.data());
   ASSERT_EQ(run({"cp", "-a", copy.string(), server.data().string()}).exit_code, 0);
   if (::geteuid() == 0) {
-    ASSERT_EQ(run({"chown", "-R", "--reference", server.data().parent_path().string(), server.data().string()}).exit_code, 0);
+    ASSERT_EQ(
+        run({"chown", "-R", "--reference", server.data().parent_path().string(), server.data().string()}).exit_code, 0);
   }
   server.start();
   publish();
   relay_process = start();
-  ASSERT_TRUE(relay_process->wait_for_output("went back to an earlier state", std::chrono::seconds(30))) << relay_process->err();
+  ASSERT_TRUE(relay_process->wait_for_output("went back to an earlier state", std::chrono::seconds(30)))
+      << relay_process->err();
   EXPECT_EQ(lag(), "1");
   ASSERT_EQ(relay("accept-restore", url).exit_code, 0);
   EXPECT_TRUE(eventually(std::chrono::seconds(30), [&] { return lag() == "0"; })) << relay_process->err();

@@ -133,7 +133,8 @@ TEST_F(Service, ReadsItsConfigurationAgain) {
   relay->kill(SIGHUP);
   ASSERT_TRUE(relay->wait_for_output("the one before stays in force", seconds(30)));
   EXPECT_TRUE(notify_.hears("READY=1"));
-  EXPECT_NE(relay->err().find("relay.toml:3: pipeline 'broken', key 'outbox': is missing"), std::string::npos) << relay->err();
+  EXPECT_NE(relay->err().find("relay.toml:3: pipeline 'broken', key 'outbox': is missing"), std::string::npos)
+      << relay->err();
   server_.psql(url_, "SELECT tide.outbox_publish('orders', '{}')");
   EXPECT_TRUE(eventually(seconds(30), [&] {
     return server_.psql(url_, "SELECT sum(lag) FROM tide.consumer_lag WHERE pipeline <> 'goes'") == "0";

@@ -21,7 +21,8 @@ fs::path file(const std::string& name) {
 std::set<std::string> found(const std::string& text, const char* pattern) {
   std::set<std::string> words;
   const std::regex regex(pattern);
-  for (std::sregex_iterator match(text.begin(), text.end(), regex), none; match != none; ++match) words.insert((*match)[1]);
+  for (std::sregex_iterator match(text.begin(), text.end(), regex), none; match != none; ++match)
+    words.insert((*match)[1]);
   return words;
 }
 
@@ -64,7 +65,8 @@ TEST(Completion, OfBashOffersAll) {
                "printf '%s\\n' \"${COMPREPLY[@]}\"",
                "bash", file("tide-relay.bash").string(), command, word});
       EXPECT_NE(("\n" + offered.out).find("\n" + word + "\n"), std::string::npos)
-          << "tide-relay " << command << ' ' << word << '\n' << offered.out << offered.err;
+          << "tide-relay " << command << ' ' << word << '\n'
+          << offered.out << offered.err;
     }
   }
 }
@@ -73,13 +75,15 @@ TEST(Completion, OfFishOffersAll) {
   if (!installed("fish")) GTEST_SKIP() << "fish is not installed";
   const TempDir home;
   for (const auto& [command, words] : commands()) {
-    const auto offered = run({"fish", "-c", "source " + file("tide-relay.fish").string() + "\ncomplete -C 'tide-relay " + command +
-                                                (command.empty() ? "" : " ") + "'\ncomplete -C 'tide-relay " + command +
-                                                (command.empty() ? "" : " ") + "--'"},
+    const auto offered = run({"fish", "-c",
+                              "source " + file("tide-relay.fish").string() + "\ncomplete -C 'tide-relay " + command +
+                                  (command.empty() ? "" : " ") + "'\ncomplete -C 'tide-relay " + command +
+                                  (command.empty() ? "" : " ") + "--'"},
                              {{"HOME", home.path().string()}});
     for (const auto& word : words) {
       EXPECT_NE(("\n" + offered.out).find("\n" + word + "\t"), std::string::npos)
-          << "tide-relay " << command << ' ' << word << '\n' << offered.out << offered.err;
+          << "tide-relay " << command << ' ' << word << '\n'
+          << offered.out << offered.err;
     }
   }
 }
@@ -91,7 +95,8 @@ TEST(Completion, OfZshNamesAll) {
   text << in.rdbuf();
   for (const auto& [command, words] : commands()) {
     for (const auto& word : words) {
-      const std::regex named("['*]" + word + (word.starts_with("--") ? "\\[" : ":") + "|\\)" + word + "\\[|\"" + word + ":");
+      const std::regex named("['*]" + word + (word.starts_with("--") ? "\\[" : ":") + "|\\)" + word + "\\[|\"" + word +
+                             ":");
       EXPECT_TRUE(std::regex_search(text.str(), named)) << "tide-relay " << command << ' ' << word;
     }
   }

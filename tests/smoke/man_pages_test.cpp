@@ -36,8 +36,9 @@ TEST(ManPages, ExistForAllThatIsInstalled) {
 TEST(ManPages, AreFormattedWithoutAWarning) {
   if (run({"bash", "-c", "command -v man"}).exit_code != 0) GTEST_SKIP() << "man is not installed";
   for (const auto& page : pages()) {
-    const auto shown = run({"man", "--warnings", "--encoding=UTF-8", "--local-file", "--troff-device=utf8", "--ditroff", page.string()},
-                           {{"MANROFFSEQ", ""}, {"MANWIDTH", "80"}, {"LC_ALL", "C.UTF-8"}});
+    const auto shown = run(
+        {"man", "--warnings", "--encoding=UTF-8", "--local-file", "--troff-device=utf8", "--ditroff", page.string()},
+        {{"MANROFFSEQ", ""}, {"MANWIDTH", "80"}, {"LC_ALL", "C.UTF-8"}});
     EXPECT_EQ(shown.exit_code, 0) << page;
     EXPECT_EQ(shown.err, "") << page;
     EXPECT_GT(shown.out.size(), 2000U) << page;

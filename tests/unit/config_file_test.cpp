@@ -256,11 +256,12 @@ TEST(ConfigFile, SeveralMakeOne) {
     load_config(std::vector{first, second});
     FAIL();
   } catch (const ConfigError& error) {
-    EXPECT_EQ(std::string(error.what()),
-              second + ":2: key 'postgres.url': is set in " + first + " already; leave one of the two out\n" + second +
-                  ":3: pipeline 'a': is set in " + first + " already; give one of the two another name\n" + second +
-                  ":7: pipeline 'd', key 'group': has the same outbox and group as pipeline 'a'; the two would share one "
-                  "offset, so give one of them another group");
+    EXPECT_EQ(
+        std::string(error.what()),
+        second + ":2: key 'postgres.url': is set in " + first + " already; leave one of the two out\n" + second +
+            ":3: pipeline 'a': is set in " + first + " already; give one of the two another name\n" + second +
+            ":7: pipeline 'd', key 'group': has the same outbox and group as pipeline 'a'; the two would share one "
+            "offset, so give one of them another group");
   }
   std::ofstream(first) << "[postgres\n";
   try {
