@@ -54,6 +54,7 @@ int discard_dead_letters(const Options& options);
 // Shared by them.
 FileConfig load(const Options& options);                                     // throws ConfigError
 std::string postgres_url(const Options& options, const FileConfig& config);  // throws ConfigError
+std::string postgres_url(const Options& options);  // reads the file only for that, where no option names it
 std::vector<std::filesystem::path> plugin_folders(const FileConfig& config);
 // A folder of the installed tree, wherever that was installed to. installed: as meson told it, from its prefix on.
 std::filesystem::path beside_program(const char* installed);

@@ -31,6 +31,10 @@ std::string postgres_url(const Options& options, const FileConfig& config) {
                 (options.config_file.empty() ? kDefaultConfig : options.config_file)}});
 }
 
+std::string postgres_url(const Options& options) {
+  return options.postgres_url.empty() ? postgres_url(options, load(options)) : options.postgres_url;
+}
+
 std::vector<fs::path> plugin_folders(const FileConfig& config) {
   std::vector<fs::path> folders;
   if (const char* path = std::getenv("TIDE_RELAY_PLUGIN_PATH"); path != nullptr && *path != '\0') {
