@@ -149,11 +149,11 @@ void Relay::tell_service() {
   const auto hanging = std::count_if(running_.begin(), running_.end(), [](const auto& r) { return r.second->hangs; });
   // Only a new process is rid of a plugin that hangs, which would end the work of the others: so when none is left.
   if (running_.empty() || std::cmp_less(hanging, running_.size())) service_.alive();
-  if (!std::exchange(ready_, true)) service_.ready();
   auto text = std::to_string(running_.size()) + (running_.size() == 1 ? " pipeline runs here" : " pipelines run here");
   if (hanging > 0) text += ", of which " + std::to_string(hanging) + " hang in a plugin";
   if (text != told_) service_.status(text);
   told_ = text;
+  if (!std::exchange(ready_, true)) service_.ready();
 }
 
 void Relay::remember_positions() {

@@ -88,8 +88,8 @@ TEST_F(Service, IsReadyOncePostgresAnswered) {
   EXPECT_TRUE(notify_.hears("WATCHDOG=1")) << "trying is progress";
   EXPECT_FALSE(notify_.hears("READY=1", seconds(2)));
   server_.start();
-  EXPECT_TRUE(notify_.hears("READY=1"));
   EXPECT_TRUE(notify_.hears("STATUS=1 pipeline runs here"));
+  EXPECT_TRUE(notify_.hears("READY=1"));
   EXPECT_TRUE(notify_.hears("WATCHDOG=1"));
   relay->kill(SIGTERM);
   EXPECT_TRUE(notify_.hears("STOPPING=1"));
@@ -111,8 +111,8 @@ TEST_F(Service, FeedsTheWatchdogByProgressOnly) {
 TEST_F(Service, ReadsItsConfigurationAgain) {
   configure(pipeline("stays", "stays") + pipeline("changes", "before") + pipeline("goes", "goes"));
   const auto relay = start();
-  ASSERT_TRUE(notify_.hears("READY=1"));
   ASSERT_TRUE(notify_.hears("STATUS=3 pipelines run here"));
+  ASSERT_TRUE(notify_.hears("READY=1"));
   ASSERT_TRUE(relay->wait_for_output("pipeline 'goes': running", seconds(30)));
 
   configure(pipeline("stays", "stays") + pipeline("changes", "after") + pipeline("comes", "comes"));
