@@ -35,10 +35,32 @@ int check_pipeline(const PipelineSpec& spec, const PluginLoader& plugins, const 
   }
 }
 
+constexpr const char* kNothingConfigured =
+    " does not name a PostgreSQL yet. Write there, in place of what is in capitals:\n"
+    "\n"
+    "  [postgres]\n"
+    "  url = \"postgresql://USER@HOST/DATABASE\"\n"
+    "\n"
+    "That is enough for pipelines that are set with tide.relay_set_outbox. One that is set in the file looks like\n"
+    "\n"
+    "  [pipelines.orders-to-nats]\n"
+    "  outbox = \"orders\"\n"
+    "  group = \"nats-relay\"\n"
+    "  [pipelines.orders-to-nats.sink]\n"
+    "  sink_type = \"nats\"\n"
+    "  url = \"nats://HOST:4222\"\n"
+    "  subject = \"events.{stream_table}.{op}\"\n"
+    "\n"
+    "Then: tide-relay check --connect\n";
+
 }  // namespace
 
 int check(const Options& options) {
   const auto config = load(options);
+  if (options.postgres_url.empty() && config.postgres.url.empty() && config.pipelines.empty()) {
+    std::cerr << (options.config_file.empty() ? kDefaultConfig : options.config_file) << kNothingConfigured;
+    return kUsage;
+  }
   set_up_log("error", "text");
   const PluginLoader plugins(plugin_folders(config));
   int worst = kDone;

@@ -23,6 +23,7 @@ struct Options {
   std::string postgres_url;  // empty: the file's
   bool once = false;
   bool connect = false;
+  bool take_over = false;
   bool json = false;
   std::string plugin;       // a plugin's id, a sink type or a file
   std::string sink_config;  // a file, for a plugin's test
@@ -38,6 +39,7 @@ struct Options {
 };
 
 int init(const Options& options);
+int accept_restore(const Options& options);
 int run(const Options& options);
 int check(const Options& options);
 int status(const Options& options);
@@ -52,6 +54,7 @@ int discard_dead_letters(const Options& options);
 // Shared by them.
 FileConfig load(const Options& options);                                     // throws ConfigError
 std::string postgres_url(const Options& options, const FileConfig& config);  // throws ConfigError
+std::string postgres_url(const Options& options);  // reads the file only for that, where no option names it
 std::vector<std::filesystem::path> plugin_folders(const FileConfig& config);
 // A folder of the installed tree, wherever that was installed to. installed: as meson told it, from its prefix on.
 std::filesystem::path beside_program(const char* installed);

@@ -14,7 +14,7 @@ constexpr const char* kPageRows = "100";  // at a time: payloads may be large
 
 struct Connection {
   explicit Connection(const Options& options)
-      : session({postgres_url(options, load(options)), "tide-relay dead-letters", std::chrono::minutes(10)}) {
+      : session({postgres_url(options), "tide-relay dead-letters", std::chrono::minutes(10)}) {
     check_schema(session, schema_source());
   }
   pg::Session session;

@@ -45,6 +45,8 @@ int main(int argc, char** argv) {
 
   auto* init = add(app, "init", "Install or upgrade the schema tide; safe to run again", cli::init);
   config(init), postgres(init);
+  init->add_flag("--take-over", options.take_over,
+                 "Make a schema of the extension tide this program's own, and drop the extension");
 
   auto* run = add(app, "run", "Deliver events until SIGTERM or Ctrl-C", cli::run);
   config(run), postgres(run);
@@ -58,6 +60,14 @@ int main(int argc, char** argv) {
   auto* status = add(app, "status", "Show pipelines, their lag and their last error", cli::status);
   config(status), postgres(status);
   status->add_flag("--json", options.json, "As JSON, for programs");
+
+  auto* accept = add(app, "accept-restore", "Let pipelines go on in a database that was restored from a backup",
+                     cli::accept_restore);
+  config(accept), postgres(accept);
+  accept->footer(
+      "Pipelines go on from where they stood when the backup was made: what was delivered since, and is in the "
+      "backup,\n"
+      "is sent again. Make sure that no relay runs on the database that the backup is of.");
 
   auto* plugins =
       add(app, "plugins", "Show the sink plugins and their options; write and test one of your own", nullptr);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdlib>
 #include <system_error>
 
@@ -10,9 +11,15 @@ namespace fs = std::filesystem;
 
 FileConfig load(const Options& options) {
   if (!options.config_file.empty()) return load_config(options.config_file);
+  const fs::path file = kDefaultConfig;
+  std::vector<std::string> paths;
   std::error_code error;
-  if (fs::exists(kDefaultConfig, error)) return load_config(kDefaultConfig);
-  return {};
+  for (const auto& entry : fs::directory_iterator(file.parent_path() / "conf.d", error)) {
+    if (entry.path().extension() == ".toml") paths.push_back(entry.path());
+  }
+  std::sort(paths.begin(), paths.end());
+  if (fs::exists(file, error)) paths.insert(paths.begin(), file);
+  return load_config(paths);
 }
 
 std::string postgres_url(const Options& options, const FileConfig& config) {
@@ -22,6 +29,10 @@ std::string postgres_url(const Options& options, const FileConfig& config) {
       {{"", std::string("no PostgreSQL was named: give --postgres-url postgresql://user@host/database, or "
                         "set url under [postgres] in ") +
                 (options.config_file.empty() ? kDefaultConfig : options.config_file)}});
+}
+
+std::string postgres_url(const Options& options) {
+  return options.postgres_url.empty() ? postgres_url(options, load(options)) : options.postgres_url;
 }
 
 std::vector<fs::path> plugin_folders(const FileConfig& config) {

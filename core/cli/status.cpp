@@ -71,7 +71,7 @@ void print_table(const pg::Result& rows, const std::vector<std::string>& columns
 }  // namespace
 
 int status(const Options& options) {
-  pg::Session session({postgres_url(options, load(options)), "tide-relay status", std::chrono::minutes(1)});
+  pg::Session session({postgres_url(options), "tide-relay status", std::chrono::minutes(1)});
   check_schema(session, schema_source());
   const std::vector<std::string> columns = {"pipeline",     "outbox",  "group",      "source",
                                             "state",        "healthy", "lag",        "last_id",

@@ -23,9 +23,11 @@ int line_of(const toml::node& node) {
 
 // What is read, and what was found wrong with it.
 struct Context {
-  const std::string& file;
+  std::string file;  // the one that is being read
   const EnvPolicy& env;
   Problems problems;
+  std::map<std::string, std::string> set_in;                                     // the file of each key and pipeline
+  std::map<std::pair<std::string, std::string>, std::string> group_owners = {};  // pipelines by outbox and group
 };
 
 // TOML as Value; what JSON has no type for is a problem.
@@ -143,9 +145,19 @@ class Table {
     const auto* object = value_.get<Object>();
     if (object == nullptr) return;
     for (const auto& [key, value] : *object) {
+      set_once(value.line, key);
       if (std::find(known_.begin(), known_.end(), key) == known_.end()) {
         problem(value.line, key, unknown_key(key, known_));
       }
+    }
+  }
+
+  // Of a section: its keys may be spread over files, each key in one of them.
+  void set_once(int line, const std::string& key) {
+    if (prefix_.empty()) return;
+    const auto [first, added] = context_.set_in.emplace(prefix_ + '.' + key, context_.file);
+    if (!added && first->second != context_.file) {
+      problem(line, key, "is set in " + first->second + " already; leave one of the two out");
     }
   }
 
@@ -219,11 +231,15 @@ void read_pipelines(Context& context, const Value& value, std::vector<PipelineSp
         {place(context.file, value.line, "", "pipelines"), "must be a table of pipelines, [pipelines.NAME]"});
     return;
   }
-  std::map<std::pair<std::string, std::string>, std::string> owners;
   for (const auto& [name, pipeline] : *pipelines) {
     PipelineSpec spec = read_pipeline(context, name, pipeline);
+    if (const auto [first, added] = context.set_in.emplace(spec.where, context.file); !added) {
+      context.problems.push_back({place(context.file, pipeline.line, spec.where, ""),
+                                  "is set in " + first->second + " already; give one of the two another name"});
+      continue;
+    }
     if (!spec.outbox.empty() && !spec.group.empty()) {
-      const auto [owner, added] = owners.emplace(std::pair(spec.outbox, spec.group), spec.where);
+      const auto [owner, added] = context.group_owners.emplace(std::pair(spec.outbox, spec.group), spec.where);
       if (!added) {
         context.problems.push_back({place(context.file, pipeline.line, spec.where, "group"),
                                     "has the same outbox and group as " + owner->second +
@@ -248,20 +264,17 @@ std::string read_file(const std::string& path) {
   return text;
 }
 
-}  // namespace
-
-FileConfig parse_config(std::string_view text, const std::string& file, const EnvPolicy& env) {
-  Context context{file, env, {}};
+void read_document(Context& context, std::string_view text, FileConfig& config) {
   Value document;
   try {
-    document = convert(toml::parse(text, file), context);
+    document = convert(toml::parse(text, context.file), context);
   } catch (const toml::parse_error& error) {
     const auto& at = error.source().begin;
-    throw ConfigError({{file + ":" + std::to_string(at.line) + ":" + std::to_string(at.column),
-                        "not valid TOML: " + printable(error.description(), 500)}});
+    context.problems.push_back({context.file + ":" + std::to_string(at.line) + ":" + std::to_string(at.column),
+                                "not valid TOML: " + printable(error.description(), 500)});
+    return;
   }
 
-  FileConfig config;
   Table root(context, document, "", "");
   read_section(context, root, "postgres", [&](Table& table) {
     table.read("url", config.postgres.url);
@@ -282,13 +295,35 @@ FileConfig parse_config(std::string_view text, const std::string& file, const En
   });
   if (const Value* pipelines = root.find("pipelines")) read_pipelines(context, *pipelines, config.pipelines);
   root.finish();
+}
 
+}  // namespace
+
+FileConfig parse_config(std::string_view text, const std::string& file, const EnvPolicy& env) {
+  Context context{file, env, {}, {}};
+  FileConfig config;
+  read_document(context, text, config);
   if (!context.problems.empty()) throw ConfigError(std::move(context.problems));
   return config;
 }
 
 FileConfig load_config(const std::string& path, const EnvPolicy& env) {
   return parse_config(read_file(path), path, env);
+}
+
+FileConfig load_config(const std::vector<std::string>& paths, const EnvPolicy& env) {
+  Context context{{}, env, {}, {}};
+  FileConfig config;
+  for (const auto& path : paths) {
+    context.file = path;
+    try {
+      read_document(context, read_file(path), config);
+    } catch (const ConfigError& error) {
+      context.problems.insert(context.problems.end(), error.problems().begin(), error.problems().end());
+    }
+  }
+  if (!context.problems.empty()) throw ConfigError(std::move(context.problems));
+  return config;
 }
 
 }  // namespace tide

@@ -11,12 +11,14 @@
 namespace tide {
 
 struct PostgresSection {
+  bool operator==(const PostgresSection&) const = default;
   std::string url;           // empty: not in the file
   int connections = 8;       // sessions that read outboxes; a relay has two more
   int deadline_ms = 10'000;  // the longest that a statement may take before the session is given up
 };
 
 struct RelaySection {
+  bool operator==(const RelaySection&) const = default;
   int buffer_mb = 256;  // MiB of events that all pipelines may hold together
 };
 
@@ -27,6 +29,7 @@ struct CatalogSection {
 };
 
 struct PluginsSection {
+  bool operator==(const PluginsSection&) const = default;
   std::vector<std::string> path;
 };
 
@@ -44,9 +47,11 @@ struct FileConfig {
   std::vector<PipelineSpec> pipelines;  // in the order written; disabled ones too
 };
 
-// Both throw ConfigError, which tells every problem with its file and line. ${env:NAME} is expanded in every string but
+// All throw ConfigError, which tells every problem with its file and line. ${env:NAME} is expanded in every string but
 // those of the sink tables, whose turn comes in validate() of sink_config.hpp.
 FileConfig load_config(const std::string& path, const EnvPolicy& env = EnvPolicy::any());
+// Several files that make one configuration. Nothing may be set by two of them.
+FileConfig load_config(const std::vector<std::string>& paths, const EnvPolicy& env = EnvPolicy::any());
 FileConfig parse_config(std::string_view text, const std::string& file, const EnvPolicy& env = EnvPolicy::any());
 
 }  // namespace tide

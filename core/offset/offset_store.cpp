@@ -21,12 +21,20 @@ std::string host_and_pid() {
 
 }  // namespace
 
-OffsetStore::OffsetStore(const pg::Settings& settings) : session_(settings), relay_(host_and_pid()) {
+OffsetStore::OffsetStore(const pg::Settings& settings, PositionMemory& memory)
+    : session_(settings), memory_(memory), relay_(host_and_pid()) {
   // An offset that is lost in a crash of the server is found again by delivering the same events again, which the sink
   // recognises; waiting for the disk each time would buy nothing. A stuck row must not hold up the other pipelines.
   session_.query("SET synchronous_commit = off; SET lock_timeout = '1s'");
   session_.query("DELETE FROM tide.relays WHERE backend_pid NOT IN (SELECT pid FROM pg_catalog.pg_stat_activity)");
   beat();
+  read_mark();
+}
+
+void OffsetStore::read_mark() {
+  const std::lock_guard lock(mutex_);
+  const auto row = session_.query("SELECT id, mark FROM tide.installation");
+  memory_.begin(std::string(row.at(0, 0)), std::string(row.at(0, 1)));
 }
 
 std::optional<OffsetStore::Owned> OffsetStore::acquire(const std::string& pipeline, const std::string& outbox,
@@ -40,7 +48,7 @@ std::optional<OffsetStore::Owned> OffsetStore::acquire(const std::string& pipeli
   }
   const auto row = session_.query(
       "UPDATE tide.consumer_offsets SET relay = $2 WHERE offset_id = $1 RETURNING offset_id, outbox_id, last_id,"
-      " snapshot, next_xid, late_snapshot, late_next_xid, late_id, sink_position",
+      " snapshot, next_xid, late_snapshot, late_next_xid, late_id, sink_position, tide.was_restored()",
       {id, relay_});
   if (row.empty()) return std::nullopt;  // deleted in between
   Owned owned;
@@ -53,6 +61,8 @@ std::optional<OffsetStore::Owned> OffsetStore::acquire(const std::string& pipeli
     owned.position.late = Position::Late{std::string(row.at(0, 5)), row.integer(0, 6), row.integer(0, 7)};
   }
   owned.sink_position = static_cast<std::uint64_t>(row.integer(0, 8));
+  owned.restored = row.at(0, 9) == "t";
+  owned.behind = memory_.ahead(owned.offset_id, owned.position.last_id);
   return owned;
 }
 
@@ -112,6 +122,7 @@ void OffsetStore::commit(std::int64_t offset_id, const Acknowledged& progress) {
                             " committed_at = now() WHERE offset_id = $1",
                             params);
     if (with_letters) session_.commit();
+    memory_.reached(offset_id, p.last_id);
     crash_point("after_commit");
   } catch (...) {
     if (with_letters) session_.rollback();

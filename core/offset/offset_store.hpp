@@ -12,12 +12,14 @@
 
 #include "base/acknowledged.hpp"
 #include "base/postgres.hpp"
+#include "offset/position_memory.hpp"
 
 namespace tide {
 
 class OffsetStore {
  public:
-  explicit OffsetStore(const pg::Settings& settings);  // connects; throws pg::ConnectionLost
+  // Connects; throws pg::ConnectionLost. The memory outlives it.
+  OffsetStore(const pg::Settings& settings, PositionMemory& memory);
 
   // An offset whose lock this session holds now.
   struct Owned {
@@ -25,6 +27,8 @@ class OffsetStore {
     std::int64_t outbox_id = 0;
     Position position;
     std::uint64_t sink_position = 0;
+    bool restored = false;    // from a dump: the position is another server's
+    std::int64_t behind = 0;  // of what this relay committed: the database went back to an earlier state
   };
   // Takes the pipeline's lock and reads its offset; nullopt while another relay has it.
   // Throws pg::SqlError where the offset can't be had at all (no such outbox, another pipeline's group).
@@ -41,6 +45,9 @@ class OffsetStore {
 
   // Says that this relay lives, which holds its lease for another kLease. Throws pg::ConnectionLost.
   void beat();
+
+  // After the mark of the installation has changed: what is remembered of positions begins anew.
+  void read_mark();
 
   // Of the session.
   pg::Session::Identity identity();
@@ -61,6 +68,7 @@ class OffsetStore {
 
   std::mutex mutex_;
   pg::Session session_;
+  PositionMemory& memory_;
   const std::string relay_;
   std::atomic<Clock::duration> lease_until_ = Clock::duration::zero();
 };

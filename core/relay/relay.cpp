@@ -26,6 +26,10 @@ constexpr milliseconds kRound{500};  // how soon a pipeline that became free is 
 constexpr seconds kCatalogEvery{5};  // covers a notification that was missed
 constexpr seconds kHoldMisconfigured{60};
 constexpr seconds kHoldFailed{5};
+constexpr seconds kRememberEvery{5};
+// Ids that a database may go back without a word from people: what a failover takes back. A pipeline that begins anew
+// treats as many events as sent before, and lets the sink recognise them.
+constexpr std::int64_t kGoesBack = 131'072;
 constexpr milliseconds kSweepEvery{10'000};
 constexpr std::int64_t kSweepRows = 5000;
 
@@ -56,6 +60,7 @@ Relay::Relay(Settings settings, std::stop_token stop, int stop_fd)
       stop_(std::move(stop)),
       stop_fd_(stop_fd),
       plugins_(settings_.plugin_folders),
+      positions_(settings_.state_folder),
       memory_(static_cast<std::size_t>(settings_.config.relay.buffer_mb) << 20) {}
 
 Relay::~Relay() {
@@ -70,9 +75,9 @@ EnvPolicy Relay::env_of(const PipelineSpec& spec) const {
   return spec.from_file ? EnvPolicy::any() : EnvPolicy::only(settings_.config.catalog.env_allow);
 }
 
-RunResult Relay::run() {
+void Relay::check_pipelines(const FileConfig& config) const {
   Problems problems;
-  for (const auto& spec : settings_.config.pipelines) {
+  for (const auto& spec : config.pipelines) {
     try {
       if (spec.enabled) validate(spec, plugins_.find(sink_type_of(spec, env_of(spec)))->options, env_of(spec));
     } catch (const ConfigError& e) {
@@ -82,7 +87,10 @@ RunResult Relay::run() {
     }
   }
   if (!problems.empty()) throw ConfigError(problems);
+}
 
+RunResult Relay::run() {
+  check_pipelines(settings_.config);
   Backoff backoff(milliseconds(250), seconds(5));
   while (!stop_.stop_requested()) {
     try {
@@ -91,7 +99,10 @@ RunResult Relay::run() {
     } catch (const Error& e) {
       // Said before what runs is stopped: that may take as long as PostgreSQL is silent.
       if (!settings_.once) spdlog::error("{}; stopping what runs, to try again", e.what());
+      service_.status(e.what());
+      told_.clear();
       stop_all();
+      service_.alive();
       if (settings_.once) throw;
       if (connected_) backoff.reset();
       connected_ = false;
@@ -99,10 +110,60 @@ RunResult Relay::run() {
       spdlog::info("next try in {} ms", pause.count());
       pollfd fd{stop_fd_, POLLIN, 0};
       ::poll(&fd, 1, static_cast<int>(pause.count()));
+      if (settings_.reload_asked()) reload();
     }
   }
+  service_.stopping();
   stop_all();
+  remember_positions();
   return result_;
+}
+
+// The file was changed. What is wrong with the new one leaves the old one in force.
+void Relay::reload() {
+  service_.reloading();
+  try {
+    auto fresh = settings_.load_config();
+    check_pipelines(fresh);
+    const auto& now = settings_.config;
+    if (fresh.postgres != now.postgres || fresh.relay != now.relay || fresh.plugins != now.plugins ||
+        fresh.log.format != now.log.format) {
+      spdlog::warn(
+          "the configuration was read again, but changes to [postgres], [relay], [plugins] and log.format count only "
+          "from the next start on");
+    }
+    settings_.config.pipelines = std::move(fresh.pipelines);
+    settings_.config.catalog = std::move(fresh.catalog);
+    spdlog::set_level(spdlog::level::from_str(fresh.log.level == "warn" ? "warning" : fresh.log.level));
+    catalog_changed_ = true;
+    held_.clear();
+    spdlog::info("the configuration was read again: {} pipelines in files", settings_.config.pipelines.size());
+  } catch (const ConfigError& e) {
+    spdlog::error("the configuration that was read again can't be used, the one before stays in force:\n{}", e.what());
+  }
+  if (ready_) service_.ready();
+}
+
+// After a round that PostgreSQL answered.
+void Relay::tell_service() {
+  const auto hanging = std::count_if(running_.begin(), running_.end(), [](const auto& r) { return r.second->hangs; });
+  // Only a new process is rid of a plugin that hangs, which would end the work of the others: so when none is left.
+  if (running_.empty() || std::cmp_less(hanging, running_.size())) service_.alive();
+  auto text = std::to_string(running_.size()) + (running_.size() == 1 ? " pipeline runs here" : " pipelines run here");
+  if (hanging > 0) text += ", of which " + std::to_string(hanging) + " hang in a plugin";
+  if (text != told_) service_.status(text);
+  told_ = text;
+  if (!std::exchange(ready_, true)) service_.ready();
+}
+
+void Relay::remember_positions() {
+  remember_at_ = Clock::now() + kRememberEvery;
+  try {
+    positions_.save();
+  } catch (const Error& e) {
+    spdlog::warn("{}", e.what());
+    remember_at_ += std::chrono::minutes(10);
+  }
 }
 
 void Relay::serve() {
@@ -112,7 +173,7 @@ void Relay::serve() {
   const auto url = watch_->server_url();
   refuse_transaction_pooler(*watch_, postgres(url, "tide-relay"));
   installation_ = check_schema(*watch_, schema_source());
-  offsets_ = std::make_unique<OffsetStore>(postgres(url, "tide-relay offsets"));
+  offsets_ = std::make_unique<OffsetStore>(postgres(url, "tide-relay offsets"), positions_);
   // An address may lead to another server at any time. There a position read here may be ahead of what is committed,
   // and ids below it be drawn again: nobody reads from where the offsets are not.
   const auto owner = offsets_->identity();
@@ -130,7 +191,10 @@ void Relay::serve() {
       if (r->outbox_id == outbox_id) r->pipeline->wake();
     }
   });
-  watch_->listen("tide_pipelines", [this](const std::string&) { catalog_changed_ = letters_changed_ = true; });
+  watch_->listen("tide_pipelines", [this](const std::string& pipeline) {
+    catalog_changed_ = letters_changed_ = true;
+    if (pipeline.empty()) restore_accepted_ = true;
+  });
   catalog_changed_ = true;
   connected_ = true;
   spdlog::info("connected to PostgreSQL, installation {}", installation_);
@@ -154,9 +218,16 @@ void Relay::serve() {
   sweeper_ = std::jthread([this](const std::stop_token& stop) { sweep(stop); });
   auto next_round = Clock::now();
   while (!stop_.stop_requested()) {
+    if (settings_.reload_asked()) reload();
+    if (std::exchange(restore_accepted_, false)) {
+      offsets_->read_mark();
+      held_.clear();
+    }
     if (Clock::now() >= next_round || catalog_changed_) {
       next_round = Clock::now() + kRound;
       round();
+      tell_service();
+      if (Clock::now() >= remember_at_) remember_positions();
     }
     watch_->wait(kRound, stop_fd_);
   }
@@ -246,6 +317,24 @@ void Relay::start(const PipelineSpec& spec, const std::string& fingerprint) {
     spdlog::error("{}: another relay is running it; its status names which", spec.where);
     worse(RunResult::failed);
     return;
+  }
+  if (fault.empty() && owned->restored) {
+    fault = spec.where +
+            ": this database was restored from a dump or copied, and where the pipeline stands was written by another "
+            "server. It stands still, lest events are lost or sent twice. Read \"Restoring a database\" in the "
+            "documentation of the extension; then: tide-relay accept-restore";
+  } else if (fault.empty() && owned->behind > kGoesBack) {
+    fault = spec.where + ": this database went back to an earlier state: the pipeline had come to event " +
+            std::to_string(owned->position.last_id + owned->behind) + " and is at event " +
+            std::to_string(owned->position.last_id) +
+            " now. It stands still, lest events are sent twice. To have all that the database holds after that event "
+            "sent again: tide-relay accept-restore";
+  } else if (owned->behind > 0) {
+    spdlog::warn(
+        "{}: the database went back: the pipeline had come to event {} and is at event {} now. What it holds after "
+        "that is "
+        "sent again, for the sink to recognise",
+        spec.where, owned->position.last_id + owned->behind, owned->position.last_id);
   }
   if (!fault.empty()) {
     spdlog::error("{}", fault);

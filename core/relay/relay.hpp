@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 
 #include "base/backoff.hpp"
 #include "base/postgres.hpp"
+#include "base/service.hpp"
 #include "base/wakeup.hpp"
 #include "config/config_file.hpp"
 #include "offset/offset_store.hpp"
@@ -30,7 +32,10 @@ class Relay {
     FileConfig config;
     std::string postgres_url;
     std::vector<std::filesystem::path> plugin_folders;
-    bool once = false;  // deliver what is committed now, then return
+    bool once = false;                                          // deliver what is committed now, then return
+    std::string state_folder;                                   // where positions are remembered; empty: nowhere
+    std::function<bool()> reload_asked = [] { return false; };  // since it was last asked
+    std::function<FileConfig()> load_config = nullptr;          // throws ConfigError
   };
   // stop_fd becomes readable when `stop` is requested.
   Relay(Settings settings, std::stop_token stop, int stop_fd);
@@ -61,7 +66,11 @@ class Relay {
     Clock::time_point until;
   };
 
+  void check_pipelines(const FileConfig& config) const;  // throws ConfigError
   void serve();
+  void reload();
+  void tell_service();
+  void remember_positions();
   void sweep(const std::stop_token& stop);
   void round();
   void pass_letters_on();
@@ -76,10 +85,12 @@ class Relay {
   [[nodiscard]] pg::Settings postgres(const std::string& url, const char* name) const;
   [[nodiscard]] EnvPolicy env_of(const PipelineSpec& spec) const;
 
-  const Settings settings_;
+  Settings settings_;
   const std::stop_token stop_;
   const int stop_fd_;
   const PluginLoader plugins_;
+  const Service service_;
+  PositionMemory positions_;
   std::string installation_;
 
   // All on one server, made anew together: a position holds only where its offset is.
@@ -89,14 +100,18 @@ class Relay {
   MemoryBudget memory_;
   bool connected_ = false;  // since the last failure
   bool catalog_changed_ = true;
+  bool restore_accepted_ = false;
   Clock::time_point catalog_at_{};
   bool letters_changed_ = true;
   Clock::time_point letters_at_{};
+  Clock::time_point remember_at_{};
   std::vector<PipelineSpec> catalog_;
   std::map<std::string, std::unique_ptr<Running>> running_;
   std::map<std::string, Held> held_;
   Wakeup ended_;  // a pipeline's thread
   RunResult result_ = RunResult::done;
+  bool ready_ = false;  // the service manager knows
+  std::string told_;    // it, last
   std::jthread sweeper_;
 };
 

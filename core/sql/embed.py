@@ -1,7 +1,7 @@
-"""Writes SQL files into a C++ source as string literals: embed.py OUTPUT FUNCTIONS.sql STEP.sql..."""
+"""Writes SQL files into a C++ source as string literals: embed.py OUTPUT RELEASE FUNCTIONS.sql STEP.sql..."""
 import sys
 
-output, functions, *steps = sys.argv[1:]
+output, release, functions, *steps = sys.argv[1:]
 
 
 def literal(path):
@@ -16,4 +16,4 @@ with open(output, "w", encoding="utf-8") as out:
               "const SchemaSource& schema_source() {\n  static const SchemaSource source{{\n")
     for step in steps:
         out.write(literal(step) + ",\n")
-    out.write("},\n" + literal(functions) + "};\n  return source;\n}\n\n}  // namespace tide\n")
+    out.write("},\n" + literal(functions) + f',\n"{release}"' + "};\n  return source;\n}\n\n}  // namespace tide\n")

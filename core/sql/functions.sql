@@ -282,6 +282,11 @@ BEGIN
     END IF;
     RETURN mine.offset_id;
   END IF;
+  IF tide.was_restored() THEN
+    RAISE EXCEPTION 'pipeline "%": this database was restored from a backup', relay_claim.pipeline
+      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Before it gets a new pipeline, accept that: '
+        'SELECT tide.accept_restore()';
+  END IF;
   -- "latest": what this statement's snapshot sees counts as delivered; what is still running then does not.
   IF start = 'latest' THEN
     EXECUTE format('SELECT coalesce(max(id), 0), pg_current_snapshot() FROM tide.%I', 'outbox_' || box)
@@ -580,6 +585,106 @@ BEGIN
 END
 $$;
 
+-- ---------------------------------------------------------------------------------------------------- installation
+
+-- The row of a dump goes before the one that CREATE EXTENSION made in the database that it is restored to.
+CREATE OR REPLACE FUNCTION tide.installation_restored() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  made integer;
+BEGIN
+  DELETE FROM tide.installation RETURNING schema_version INTO made;
+  new.schema_version := coalesce(made, new.schema_version);
+  RETURN new;
+END
+$$;
+DROP TRIGGER IF EXISTS restored ON tide.installation;
+CREATE TRIGGER restored BEFORE INSERT ON tide.installation
+  FOR EACH ROW EXECUTE FUNCTION tide.installation_restored();
+
+CREATE OR REPLACE FUNCTION tide.set_mark() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  DELETE FROM tide.mark;
+  INSERT INTO tide.mark DEFAULT VALUES;
+  UPDATE tide.installation SET mark = (SELECT concat_ws(' ', m.id, m.xmin, m.tableoid) FROM tide.mark m);
+END
+$$;
+
+-- The last step of every install and upgrade.
+CREATE OR REPLACE FUNCTION tide.installed(version integer) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  UPDATE tide.installation SET schema_version = version, upgraded_at = now() WHERE schema_version < version;
+  IF NOT EXISTS (SELECT FROM tide.installation) THEN
+    INSERT INTO tide.installation (schema_version) VALUES (version);
+  END IF;
+  IF EXISTS (SELECT FROM tide.installation WHERE mark IS NULL) THEN
+    PERFORM tide.set_mark();
+  END IF;
+END
+$$;
+
+-- Whether positions are told in transaction ids of another server than this one.
+CREATE OR REPLACE FUNCTION tide.was_restored() RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT EXISTS (SELECT FROM tide.installation i
+                 WHERE i.mark <> coalesce((SELECT concat_ws(' ', m.id, m.xmin, m.tableoid) FROM tide.mark m), ''))
+$$;
+
+-- Lets pipelines go on in a database that was restored: from where they stood when the backup was made, told anew in
+-- transaction ids that this server has left behind. Returns how many pipelines there are.
+--
+-- Every event of the backup gets the xid 3, which no position leaves out. Those that a pipeline has passed by and not
+-- delivered, since they became visible late, get another one, which that pipeline's new position does leave out: one
+-- for all events that the same pipelines miss.
+CREATE OR REPLACE FUNCTION tide.accept_restore() RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  box integer;
+  part text;
+  missed_by text;
+  missed text[];
+  lowest xid8;
+  highest bigint;
+  newest bigint := 1;
+  pipelines bigint;
+BEGIN
+  LOCK TABLE tide.consumer_offsets IN SHARE ROW EXCLUSIVE MODE;  -- no relay takes a pipeline or moves an offset meanwhile
+  IF tide.was_restored() THEN
+    FOR box IN SELECT outbox_id FROM tide.outboxes LOOP
+      part := format('tide.%I', 'outbox_' || box);
+      missed_by := format('(SELECT array_agg(c.offset_id ORDER BY c.offset_id)::text FROM tide.consumer_offsets c'
+        ' WHERE c.outbox_id = %s AND m.id <= c.last_id AND NOT pg_visible_in_snapshot(m.xid, c.snapshot)'
+        ' AND NOT coalesce(m.id <= c.late_id AND pg_visible_in_snapshot(m.xid, c.late_snapshot), false))', box);
+      SELECT min(pg_snapshot_xmin(snapshot)::text::bigint)::text::xid8, max(last_id) INTO lowest, highest
+        FROM tide.consumer_offsets WHERE outbox_id = box;
+      EXECUTE format('SELECT array_agg(DISTINCT by_whom) FROM (SELECT %s AS by_whom FROM %s m'
+        ' WHERE m.xid >= $1 AND m.id <= $2) b', missed_by, part) INTO missed USING lowest, highest;
+      missed := array_remove(missed, NULL);
+      EXECUTE format('UPDATE %s m SET xid = (CASE WHEN m.xid >= $1 AND m.id <= $2'
+        ' THEN coalesce(3 + array_position($3, %s), 3) ELSE 3 END)::text::xid8 WHERE m.xid <> ''3''', part, missed_by)
+        USING lowest, highest, missed;
+      UPDATE tide.consumer_offsets c SET late_snapshot = NULL, late_next_xid = NULL, late_id = NULL,
+          next_xid = s.bound::text::xid8,
+          snapshot = format('%s:%s:%s', coalesce(s.first, s.bound), s.bound, s.list)::pg_snapshot
+        FROM (SELECT a.offset_id, 4 + coalesce(cardinality(missed), 0) AS bound, min(3 + x.at) AS first,
+                coalesce(string_agg((3 + x.at)::text, ',' ORDER BY x.at), '') AS list
+              FROM tide.consumer_offsets a
+              LEFT JOIN unnest(missed) WITH ORDINALITY x (by_whom, at) ON a.offset_id = ANY (x.by_whom::integer[])
+              GROUP BY a.offset_id) s
+        WHERE c.offset_id = s.offset_id AND c.outbox_id = box;
+      EXECUTE format('SELECT greatest($1, $2, max(id)) FROM %s', part) INTO newest USING newest, highest;
+    END LOOP;
+    PERFORM setval('tide.outbox_message_id', newest) FROM tide.outbox_message_id WHERE last_value < newest;
+  END IF;
+  PERFORM tide.set_mark();
+  PERFORM pg_notify('tide_pipelines', '');
+  SELECT count(*) INTO pipelines FROM tide.consumer_offsets;
+  RETURN pipelines;
+END
+$$;
+
 -- ---------------------------------------------------------------------------------------------------- rights
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA tide FROM PUBLIC;
@@ -588,11 +693,11 @@ GRANT EXECUTE ON FUNCTION tide.outbox_publish(text, jsonb, text, text, jsonb),
 GRANT EXECUTE ON FUNCTION tide.outbox_create(text, integer), tide.outbox_set_retention(text, integer),
   tide.outbox_drop(text), tide.relay_set_outbox(text, text, text, jsonb), tide.relay_enable(text),
   tide.relay_disable(text), tide.relay_delete(text), tide.dead_letter_retry(bigint), tide.dead_letters_retry(text),
-  tide.dead_letter_discard(bigint), tide.dead_letters_discard(text) TO tide_admin;
+  tide.dead_letter_discard(bigint), tide.dead_letters_discard(text), tide.accept_restore() TO tide_admin;
 GRANT EXECUTE ON FUNCTION tide.outbox_attach(regclass, text), tide.outbox_detach(regclass), tide.outbox_row_trigger()
   TO tide_admin;
 GRANT EXECUTE ON FUNCTION tide.outbox_id_of(text), tide.outbox_status(text), tide.outbox_sweep(text, integer),
   tide.offset_lag(tide.consumer_offsets), tide.offset_oldest(tide.consumer_offsets), tide.mask(jsonb, text) TO tide_relay, tide_admin;
-GRANT EXECUTE ON FUNCTION tide.relay_claim(text, text, text, text), tide.payload_bytes(jsonb) TO tide_relay;
+GRANT EXECUTE ON FUNCTION tide.relay_claim(text, text, text, text), tide.payload_bytes(jsonb), tide.was_restored() TO tide_relay;
 GRANT SELECT ON tide.relay_pipelines, tide.consumer_lag, tide.dead_letters, tide.outboxes, tide.installation
   TO tide_relay, tide_admin;

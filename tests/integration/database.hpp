@@ -18,14 +18,14 @@ inline pg::Settings settings(const std::string& url) {
 // The schema as `tide-relay init` makes it, from the files in SQL_DIR.
 inline void install_schema(const std::string& url) {
   std::string sql = "BEGIN;";
-  for (const char* name : {"/001-tables.sql", "/functions.sql"}) {
+  for (const char* name : {"/001-tables.sql", "/002-restore.sql", "/functions.sql"}) {
     const std::ifstream file(std::string(SQL_DIR) + name);
     if (!file) throw std::runtime_error(std::string("can not read ") + SQL_DIR + name);
     std::ostringstream text;
     text << file.rdbuf();
     sql += text.str();
   }
-  pg::Session(settings(url)).query(sql + "INSERT INTO tide.installation(schema_version) VALUES (1); COMMIT");
+  pg::Session(settings(url)).query(sql + "SELECT tide.installed(2); COMMIT");
 }
 
 // The error of a statement that PostgreSQL refuses, as "SQLSTATE text"; empty when it succeeds.

@@ -161,7 +161,7 @@ TEST(Documents, NameEveryCommand) {
   const auto help = relay({"--help"});
   ASSERT_EQ(help.exit_code, 0) << help.err;
   const auto text = read("docs/command-line.md");
-  for (const auto* command : {"init", "run", "check", "status", "plugins", "dead-letters"}) {
+  for (const auto* command : {"init", "accept-restore", "run", "check", "status", "plugins", "dead-letters"}) {
     EXPECT_NE(help.out.find(command), std::string::npos) << command;
     EXPECT_NE(text.find(std::string("## tide-relay ") + command), std::string::npos) << command;
   }

@@ -237,6 +237,43 @@ TEST(ConfigFile, IsReadFromDisk) {
   std::remove(path.c_str());
 }
 
+TEST(ConfigFile, SeveralMakeOne) {
+  const std::string first = testing::TempDir() + "tide_first.toml";
+  const std::string second = testing::TempDir() + "tide_second.toml";
+  const auto pipeline = [](const std::string& name, const std::string& group) {
+    return "[pipelines." + name + "]\noutbox = \"o\"\ngroup = \"" + group + "\"\nsink = { sink_type = \"x\" }\n";
+  };
+  std::ofstream(first) << "[postgres]\nurl = \"u\"\n" << pipeline("a", "a");
+  std::ofstream(second) << "[postgres]\nconnections = 3\n[log]\nlevel = \"warn\"\n" << pipeline("b", "b");
+  const auto config = load_config(std::vector{first, second});
+  EXPECT_EQ(config.postgres.url, "u");
+  EXPECT_EQ(config.postgres.connections, 3);
+  ASSERT_EQ(config.pipelines.size(), 2U);
+  EXPECT_EQ(config.pipelines[1].file, second);
+
+  std::ofstream(second) << "[postgres]\nurl = \"v\"\n" << pipeline("a", "c") << pipeline("d", "a");
+  try {
+    load_config(std::vector{first, second});
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_EQ(
+        std::string(error.what()),
+        second + ":2: key 'postgres.url': is set in " + first + " already; leave one of the two out\n" + second +
+            ":3: pipeline 'a': is set in " + first + " already; give one of the two another name\n" + second +
+            ":7: pipeline 'd', key 'group': has the same outbox and group as pipeline 'a'; the two would share one "
+            "offset, so give one of them another group");
+  }
+  std::ofstream(first) << "[postgres\n";
+  try {
+    load_config(std::vector{first, second + ".missing"});
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_EQ(error.problems().size(), 2U) << error.what();
+  }
+  std::remove(first.c_str());
+  std::remove(second.c_str());
+}
+
 TEST(ConfigFile, OneThatCannotBeReadSaysWhy) {
   for (const auto& [path, reason] : std::vector<std::pair<std::string, std::string>>{
            {"/no/such/file.toml", "No such file or directory"}, {"/tmp", "Is a directory"}}) {
