@@ -183,21 +183,39 @@ std::string_view Reply::data() const {
   return {natsMsg_GetData(message), static_cast<std::size_t>(size)};
 }
 
-natsStatus Connection::attach(void** user_data, void* loop, natsConnection*, natsSock fd) {
+natsStatus Connection::attach(void** user_data, void* loop, [[maybe_unused]] natsConnection* connection, natsSock fd) {
   static_cast<Loop*>(loop)->fd = fd;
+#ifdef HAVE_PROCESS_DETACHED_EVENT
+  static_cast<Loop*>(loop)->connection = connection;
+#endif
   ConnectLimit::claim(fd);
   watch_peer(fd);
   *user_data = loop;
   return NATS_OK;
 }
 
-// Reading is always of interest, and writing whenever something is buffered: cnats's requests add nothing.
-natsStatus Connection::ignore_interest(void*, bool) {
+// Reading is of interest until it is not any more: then cnats leaves the socket, from 3.9.2 on also its closing.
+natsStatus Connection::read_interest(void* user_data, bool wanted) {
+  if (wanted) return NATS_OK;
+  natsSock socket = std::exchange(static_cast<Loop*>(user_data)->fd, -1);
+  ConnectLimit::release(socket);
+#ifdef HAVE_PROCESS_CLOSE_EVENT
+  natsConnection_ProcessCloseEvent(&socket);
+#endif
+  return NATS_OK;
+}
+
+// Writing is of interest whenever something is buffered: cnats's requests add nothing.
+natsStatus Connection::write_interest(void*, bool) {
   return NATS_OK;
 }
 
 natsStatus Connection::detach(void* user_data) {
-  ConnectLimit::release(std::exchange(static_cast<Loop*>(user_data)->fd, -1));
+  auto& loop = *static_cast<Loop*>(user_data);
+  ConnectLimit::release(std::exchange(loop.fd, -1));
+#ifdef HAVE_PROCESS_DETACHED_EVENT
+  natsConnection_ProcessDetachedEvent(std::exchange(loop.connection, nullptr));
+#endif
   return NATS_OK;
 }
 
@@ -292,7 +310,7 @@ OptionsPtr Connection::make_options(const Settings& settings, const std::vector<
   // No thread of cnats's may touch this connection: no flusher, no ping timer (see watch_peer).
   check(natsOptions_SetSendAsap(raw, true), "cannot turn the flusher off");
   check(natsOptions_SetPingInterval(raw, 0), "cannot turn the ping timer off");
-  check(natsOptions_SetEventLoop(raw, &loop_, attach, ignore_interest, ignore_interest, detach),
+  check(natsOptions_SetEventLoop(raw, &loop_, attach, read_interest, write_interest, detach),
         "cannot set the event loop");
 
   if (settings.tls) check(natsOptions_SetSecure(raw, true), "cannot turn TLS on");

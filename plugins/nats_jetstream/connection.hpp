@@ -96,9 +96,13 @@ class Connection {
   // What cnats's event-loop callbacks tell: the socket, or -1 when it is gone.
   struct Loop {
     int fd = -1;
+#ifdef HAVE_PROCESS_DETACHED_EVENT
+    natsConnection* connection = nullptr;  // cnats waits to hear that it was detached
+#endif
   };
   static natsStatus attach(void** user_data, void* loop, natsConnection* connection, natsSock fd);
-  static natsStatus ignore_interest(void* user_data, bool add);
+  static natsStatus read_interest(void* user_data, bool wanted);
+  static natsStatus write_interest(void* user_data, bool wanted);
   static natsStatus detach(void* user_data);
 
   // Tries the servers, in any order, for so long each.

@@ -127,7 +127,8 @@ TEST_F(Service, ReadsItsConfigurationAgain) {
     EXPECT_TRUE(!std::filesystem::exists(dir_ / file) || std::filesystem::file_size(dir_ / file) == 0) << file;
   }
   EXPECT_EQ(count(relay->err(), "pipeline 'stays': running"), 1U) << relay->err();
-  EXPECT_EQ(count(relay->err(), "pipeline 'changes': running"), 2U) << relay->err();
+  EXPECT_TRUE(eventually(seconds(30), [&] { return count(relay->err(), "pipeline 'changes': running") == 2; }))
+      << relay->err();
 
   configure("[pipelines.broken]\n");
   relay->kill(SIGHUP);
