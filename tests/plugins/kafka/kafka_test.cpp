@@ -66,8 +66,9 @@ class Kafka : public ::testing::Test {
       EXPECT_EQ(std::adjacent_find(values.begin(), values.end()), values.end()) << "twice: " << key;
     }
   }
-  // As the relay does it: what is to be sent again goes first, once all that was sent has its result.
-  static void deliver_as_the_relay_does(Instance& sink, const std::vector<Event>& all, std::size_t expect_retries) {
+  // As the relay does it: what is to be sent again goes first, once all that was sent has its result. From then on,
+  // the mock fails no more.
+  void deliver_as_the_relay_does(Instance& sink, const std::vector<Event>& all, std::size_t expect_retries) {
     std::vector<std::size_t> waiting(all.size());
     for (std::size_t i = 0; i < all.size(); ++i) waiting[i] = i;
     std::map<std::uint64_t, std::size_t> in_flight;  // by token
@@ -97,6 +98,7 @@ class Kafka : public ::testing::Test {
       }
       ASSERT_EQ(sink.outcome().status, TIDE_OK) << sink.outcome().error;
       if (again.empty() || !in_flight.empty()) continue;
+      cluster_.fail_no_more(MockCluster::kProduce);
       std::sort(again.begin(), again.end());
       waiting.insert(waiting.begin(), again.begin(), again.end());
       again.clear();
@@ -245,18 +247,20 @@ TEST_F(Kafka, WhatTheBrokerCannotTakeNowIsRetriedUnderTheHood) {
   expect_whole(records(), 500);
 }
 
-// The producer can't go on without a gap or a copy: another one does, and the relay sends what was not stored.
-// Fails now and then: a key's records were found out of order. A known fault, told in docs/kafka.md, and not mended.
-TEST_F(Kafka, DISABLED_AProducerThatLostItsSequenceIsReplacedWithoutLossOrDisorder) {
+// The producer can't go on without a gap or a copy: another one does, and the relay sends what was not stored. The
+// request behind the one that fails is made by then, and sent now and then: Kafka refuses it for the gap before it.
+TEST_F(Kafka, AProducerThatLostItsSequenceIsReplacedWithoutLossOrDisorder) {
+  cluster_.answer_after(20);
   for (const auto error : {RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH,
                            RD_KAFKA_RESP_ERR_UNKNOWN}) {
     const auto topic = "t-" + std::to_string(error);
     cluster_.create_topic(topic, 1);
     Instance sink(keyed({{"topic", topic}, {"linger_ms", 0L}, {"properties", kOneAtATime}}));
     ASSERT_EQ(sink.connected().status, TIDE_OK) << sink.connected().error;
-    auto all = events(2000);
+    auto all = events(300);
     for (auto& one : all) one.subject = topic;
-    cluster_.fail(MockCluster::kProduce, {RD_KAFKA_RESP_ERR_NO_ERROR, RD_KAFKA_RESP_ERR_NO_ERROR, error});
+    cluster_.fail(MockCluster::kProduce, {RD_KAFKA_RESP_ERR_NO_ERROR, RD_KAFKA_RESP_ERR_NO_ERROR, error,
+                                          RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER});
     deliver_as_the_relay_does(sink, all, 1);
     EXPECT_NE(sink.log().find("going on with a new producer"), std::string::npos) << sink.log();
     expect_whole(records(topic, 1), all.size());

@@ -44,6 +44,7 @@ class MockCluster {
   void fail(std::int16_t request, const std::vector<rd_kafka_resp_err_t>& errors) {
     rd_kafka_mock_push_request_errors_array(cluster_.get(), request, errors.size(), errors.data());
   }
+  void fail_no_more(std::int16_t request) { rd_kafka_mock_clear_request_errors(cluster_.get(), request); }
   // For good: its port may be another's when it is to come back.
   void down(int broker = 1) { check(rd_kafka_mock_broker_set_down(cluster_.get(), broker)); }
   void answer_after(int time_ms, int broker = 1) {
