@@ -57,7 +57,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{"acks_unknown", "results", "R17: a result came for token 51"},
                     Wrong{"never_acks", "results", "R20: 300 of 300 messages have no result, and none came"},
                     Wrong{"hangs_in_close", "close", "R21: the plugin hangs_in_close"},
-                    Wrong{"leaks_threads", "leaks", "R22: 30 more threads run"},
+                    Wrong{"leaks_threads", "leaks", "R22: 90 more threads run"},
                     Wrong{"leaks_descriptors", "leaks", "R22: 30 more descriptors are open"},
                     Wrong{"leaks_instances", "leaks", "R22: memory grows"}),
     [](const auto& wrong) { return std::string(wrong.param.plugin); });
