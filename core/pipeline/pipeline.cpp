@@ -1,6 +1,7 @@
 #include "pipeline/pipeline.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <utility>
 
@@ -21,6 +22,8 @@ constexpr std::size_t kWindowBytes = 64u << 20;  // and what their texts may tak
 constexpr std::uint64_t kDoubt = 8 * kWindow;
 constexpr milliseconds kCommitEvery{100};
 constexpr milliseconds kPollAsked{1000};  // covers a wake-up that was missed
+constexpr milliseconds kPollQuiet{5000};
+constexpr seconds kQuiet{10};  // after so long without an event
 constexpr milliseconds kPollBusy{1};
 constexpr milliseconds kPollLessBusy{2};
 constexpr milliseconds kAckWait{5};
@@ -42,6 +45,13 @@ constexpr milliseconds kRateWindow{200};
 
 tide_str str(std::string_view text) {
   return {text.data(), text.size()};
+}
+
+// The oldest transaction that ran when the snapshot was taken.
+std::int64_t xmin(std::string_view snapshot) {
+  std::int64_t xid = 0;
+  std::from_chars(snapshot.data(), snapshot.data() + snapshot.size(), xid);
+  return xid;
 }
 
 }  // namespace
@@ -217,6 +227,8 @@ void Pipeline::read() {
     rate_since_ = now;
     rate_events_ = 0;
   }
+  if (!page->events.empty()) last_event_ = now;
+  if (page->wake_asked && !wake_asked_) asked_xid_ = page->next_xid;
   wake_asked_ = page->wake_asked;
   if (wake_asked_ && window_over && rate_ > kWithdrawAbove) {
     source_->ask_wake(false);
@@ -224,7 +236,9 @@ void Pipeline::read() {
   } else if (!wake_asked_ && window_over && rate_ < kAskBelow) {
     source_->ask_wake(true);  // and read once more: somebody may have committed before the question was seen
   }
-  poll_at_ = now + (wake_asked_ ? kPollAsked : rate_ > kBusy ? kPollBusy : kPollLessBusy);
+  poll_at_ = now + (!wake_asked_ ? (rate_ > kBusy ? kPollBusy : kPollLessBusy)
+                    : now < last_event_ + kQuiet || xmin(page->snapshot) < asked_xid_ ? kPollAsked
+                                                                                       : kPollQuiet);
 }
 
 bool Pipeline::may_read_letters() {

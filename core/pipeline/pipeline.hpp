@@ -106,6 +106,8 @@ class Pipeline {
   std::uint64_t sink_position_;  // the last one committed
   bool at_head_ = false;         // the last read found the end
   bool wake_asked_ = false;
+  std::int64_t asked_xid_ = 0;  // older transactions may not have seen that publishers are to notify
+  Clock::time_point last_event_ = Clock::now();
   Clock::time_point poll_at_{};
   Clock::time_point rate_since_{};  // events read at the head since then
   std::size_t rate_events_ = 0;
