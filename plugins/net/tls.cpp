@@ -5,6 +5,7 @@
 #include <openssl/x509v3.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -57,12 +58,13 @@ int size_of(std::string_view text) {
 
 }  // namespace
 
-TlsSettings tls_settings(const Config& config, bool any_tls) {
+TlsSettings tls_settings(const Config& config, const std::vector<ServerUrl>& servers) {
   TlsSettings settings{std::string(config.text("tls_ca_cert")), std::string(config.text("tls_client_cert")),
                        std::string(config.text("tls_client_key")), std::string(config.text("tls_server_name")),
                        config.flag("tls_verify")};
   if (settings.client_cert.empty() != settings.client_key.empty())
     throw Error::fatal("tls_client_cert and tls_client_key belong together: set both, or neither");
+  const bool any_tls = std::any_of(servers.begin(), servers.end(), [](const auto& server) { return server.tls; });
   if (!any_tls && !(settings.ca_cert + settings.client_cert + settings.server_name).empty())
     throw Error::fatal("tls_… options are set, and url has no server with TLS: write its scheme with an s");
   require_readable(settings.ca_cert, "tls_ca_cert");

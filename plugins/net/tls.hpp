@@ -9,7 +9,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "server_url.hpp"
 #include "tide/sink.hpp"
 
 namespace tide::net {
@@ -22,8 +24,8 @@ struct TlsSettings {
   bool verify = true;
 };
 
-// Of the options tls_…. Throws a fatal Error; any_tls: whether a server is reached by TLS at all.
-TlsSettings tls_settings(const Config& config, bool any_tls);
+// Of the options tls_…, for these servers. Throws a fatal Error.
+TlsSettings tls_settings(const Config& config, const std::vector<ServerUrl>& servers);
 
 class Tls {
  public:

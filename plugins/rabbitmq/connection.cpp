@@ -271,20 +271,4 @@ void Connection::take_method(const amqp_method_t& method, std::vector<Event>& ev
   }
 }
 
-std::unique_ptr<Connection> connect(const Settings& settings, Clock::time_point until) {
-  std::string why;
-  for (std::size_t i = 0; i < settings.servers.size(); ++i) {
-    const auto now = Clock::now();
-    const auto share = (until - now) / static_cast<int>(settings.servers.size() - i);
-    try {
-      return std::make_unique<Connection>(settings.servers[i], settings,
-                                          now + std::min<Clock::duration>(share, settings.connect_timeout));
-    } catch (const Error& error) {
-      if (error.status() != TIDE_RETRY) throw;
-      why += (why.empty() ? "" : "; ") + std::string(error.what());
-    }
-  }
-  throw Error::retry(why);
-}
-
 }  // namespace tide::rabbitmq

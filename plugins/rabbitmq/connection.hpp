@@ -102,7 +102,4 @@ class Connection {
   std::optional<Error> over_;  // the server closed the connection
 };
 
-// To the first of the servers that lets us in. Throws Error.
-std::unique_ptr<Connection> connect(const Settings& settings, Clock::time_point until);
-
 }  // namespace tide::rabbitmq

@@ -9,10 +9,6 @@ namespace {
 constexpr net::Schemes kSchemes{"amqp", 5672, "amqps", 5671, false};
 constexpr std::size_t kShortest = 255;  // AMQP's short strings
 
-bool any_tls(const std::vector<net::ServerUrl>& servers) {
-  return std::any_of(servers.begin(), servers.end(), [](const auto& server) { return server.tls; });
-}
-
 bool varies(std::string_view text) {
   return text.find(TIDE_UNKNOWN) != std::string_view::npos || text.find(TIDE_UNKNOWN_TOKENS) != std::string_view::npos;
 }
@@ -35,7 +31,7 @@ Settings::Settings(const Config& config)
       heartbeat_seconds(static_cast<std::uint16_t>(config.integer("heartbeat_seconds"))),
       timeout(config.integer("timeout_ms")),
       connect_timeout(config.integer("connect_timeout_ms")),
-      tls(net::tls_settings(config, any_tls(servers))) {
+      tls(net::tls_settings(config, servers)) {
   for (const auto text : config.texts("exchange")) {
     if (text.size() > kShortest) throw Error::fatal("exchange is longer than 255 bytes, which AMQP does not allow");
     if (!text.empty() && !varies(text)) fixed_exchanges.emplace_back(text);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "../net/connect.hpp"
 #include "verdict.hpp"
 
 namespace tide::rabbitmq {
@@ -26,7 +27,7 @@ RabbitSink::RabbitSink(Host host, const Config& config)
     : host_(host),
       settings_(config),
       // Some time is left to say what went wrong.
-      connection_(connect(settings_, Clock::now() + config.deadline() * 9 / 10)),
+      connection_(net::connect_to_one<Connection>(settings_, Clock::now() + config.deadline() * 9 / 10)),
       maker_(settings_),
       in_flight_(settings_.ordered) {
   host_.info("connected to " + connection_->server() + ", virtual host " + settings_.vhost);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "connection.hpp"
 
-#include <algorithm>
 #include <charconv>
 #include <functional>
 #include <new>
@@ -100,25 +99,6 @@ void Connection::log_in(const Settings& settings, Clock::time_point until) {
     const auto why = server_ + " refused " + step.what + ": " + explained(reply.text());
     throw outcome_of(reply.text(), true) == TIDE_FATAL ? Error::fatal(why) : Error::retry(why);
   }
-}
-
-std::unique_ptr<Connection> connect(const Settings& settings, Clock::time_point until) {
-  std::string why;
-  for (std::size_t i = 0; i < settings.servers.size(); ++i) {
-    const auto now = Clock::now();
-    const auto share = (until - now) / static_cast<int>(settings.servers.size() - i);
-    try {
-      return std::make_unique<Connection>(settings.servers[i], settings,
-                                          now + std::min<Clock::duration>(share, settings.connect_timeout));
-    } catch (const Error& error) {
-      if (error.status() != TIDE_RETRY || i + 1 == settings.servers.size()) {
-        if (error.status() == TIDE_RETRY && !why.empty()) throw Error::retry(why + error.what(), error.native_code());
-        throw;
-      }
-      why += error.what() + std::string("; ");
-    }
-  }
-  throw Error::fatal("url lists no server");
 }
 
 }  // namespace tide::redis

@@ -70,7 +70,4 @@ class Connection {
   std::size_t max_value_ = std::size_t{512} * 1024 * 1024;
 };
 
-// To the first of the servers that takes writes. Throws Error.
-std::unique_ptr<Connection> connect(const Settings& settings, Clock::time_point until);
-
 }  // namespace tide::redis

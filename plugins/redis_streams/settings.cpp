@@ -9,10 +9,6 @@ namespace {
 
 constexpr net::Schemes kSchemes{"redis", 6379, "rediss", 6380, true};
 
-bool any_tls(const std::vector<net::ServerUrl>& servers) {
-  return std::any_of(servers.begin(), servers.end(), [](const auto& server) { return server.tls; });
-}
-
 // Where a URL names it; a Unix socket's path is a path.
 std::string database_of(const std::vector<net::ServerUrl>& servers) {
   const auto named = std::find_if(servers.begin(), servers.end(), [](const auto& s) { return !s.local; });
@@ -42,7 +38,7 @@ Settings::Settings(const Config& config)
       max_in_flight(static_cast<std::size_t>(config.integer("max_in_flight"))),
       timeout(config.integer("timeout_ms")),
       connect_timeout(config.integer("connect_timeout_ms")),
-      tls(net::tls_settings(config, any_tls(servers))) {
+      tls(net::tls_settings(config, servers)) {
   for (const auto text : config.texts("stream")) shapes.emplace_back(text);
   const auto& first = servers.front();
   if (!(first.username + first.password).empty()) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "../net/connect.hpp"
 #include "../envelope/envelope.hpp"
 #include "answer.hpp"
 #include "script.hpp"
@@ -23,7 +24,7 @@ RedisSink::RedisSink(Host host, const Config& config)
     : host_(host),
       settings_(config),
       // Some time is left to say what went wrong.
-      connection_(connect(settings_, Clock::now() + config.deadline() * 9 / 10)),
+      connection_(net::connect_to_one<Connection>(settings_, Clock::now() + config.deadline() * 9 / 10)),
       heard_(Clock::now()) {
   host_.info("connected to " + connection_->server());
 }
