@@ -4,19 +4,20 @@
 #include <optional>
 #include <string>
 
+#include "sink/options.hpp"
 #include "template/template.hpp"
 
 namespace tide {
 
-// quotable: the text is as it was written, so that a message may quote it; else it may hold what came out of a
-// variable.
-inline std::optional<Template> compile_template(const std::string& text, Template::Use use, const std::string& pipeline,
-                                                bool quotable, std::string& fault) {
+// As the option has it. as_written: no variable was expanded in the text, so that a message may quote it, unless the
+// option is secret.
+inline std::optional<Template> compile_template(const Option& option, const std::string& text,
+                                                const std::string& pipeline, bool as_written, std::string& fault) {
   try {
-    return Template(text, use, pipeline);
+    return Template(text, option.verbatim() ? Template::Use::text : Template::Use::subject, pipeline);
   } catch (const TemplateError& error) {
-    fault = quotable ? std::string(error.what())
-                     : "the template is wrong at column " + std::to_string(error.column()) + " of its expanded text";
+    fault = as_written && !option.secret() ? std::string(error.what())
+                                           : "the template is wrong at column " + std::to_string(error.column()) + " of its expanded text";
     return std::nullopt;
   }
 }

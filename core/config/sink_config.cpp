@@ -55,7 +55,7 @@ class Validator {
     for (const auto& option : plugin_) {
       config.values.push_back(read(option));
       if (option.is_template())
-        message.fields.push_back({option.name, compile(option, config.values.back(), Template::Use::subject)});
+        message.fields.push_back({option.name, compile(option, config.values.back())});
     }
     if (const auto routes = written_.find("routes");
         routes != written_.end() && routes->second->get<std::nullptr_t>() == nullptr) {
@@ -189,13 +189,13 @@ class Validator {
   }
 
   // The template, if there is one.
-  std::optional<Template> compile(const Option& option, const OptionValue& value, Template::Use use) {
+  std::optional<Template> compile(const Option& option, const OptionValue& value) {
     if (!value.is_set || faulty_.count(option.name) != 0) return std::nullopt;
     const Value* source = source_of(option.name);
     const auto* raw = source == nullptr ? nullptr : source->get<std::string>();
     std::string fault;
-    auto compiled = compile_template(value.string, use, spec_.name,
-                                     !option.secret() && (raw == nullptr || *raw == value.string), fault);
+    auto compiled =
+        compile_template(option, value.string, spec_.name, raw == nullptr || *raw == value.string, fault);
     if (!compiled) problem(line_of(option.name), option.name, fault);
     return compiled;
   }
@@ -217,7 +217,7 @@ class Validator {
     if (value.name == "message_id") {
       // The default is the event's key itself, and costs nothing.
       if (value.string != option.default_value) {
-        rendering.message.message_id = compile(option, value, Template::Use::text);
+        rendering.message.message_id = compile(option, value);
       }
     } else if (value.name == "format") {
       if (value.string == "cloudevents") kind = Kind::cloudevents_binary;
@@ -225,9 +225,9 @@ class Validator {
     } else if (value.name == "cloudevents_mode") {
       if (kind == Kind::cloudevents_binary && value.string == "structured") kind = Kind::cloudevents_structured;
     } else if (value.name == "cloudevents_type") {
-      rendering.message.cloudevents_type = compile(option, value, Template::Use::text);
+      rendering.message.cloudevents_type = compile(option, value);
     } else if (value.name == "cloudevents_source") {
-      rendering.message.cloudevents_source = compile(option, value, Template::Use::text);
+      rendering.message.cloudevents_source = compile(option, value);
     } else if (value.name == "debezium_fields" && value.is_set && faulty_.count(value.name) == 0) {
       std::string fault;
       rendering.format.debezium_fields = parse_debezium_fields(value.string, fault);

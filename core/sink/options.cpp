@@ -73,6 +73,7 @@ void check(const Option& option, std::vector<std::string>& faults) {
     return;
   }
   if (option.is_template() && option.type != TIDE_TYPE_STRING) fault("is a template but not a string");
+  if (option.verbatim() && !option.is_template()) fault("is verbatim but not a template");
   if (option.required() && option.default_value) fault("is required and has a default");
   if (option.min_value > option.max_value) fault("has a minimum above its maximum");
   if (option.description.empty()) fault("has no description");
@@ -193,6 +194,7 @@ OptionTable copy_options(const tide_option* options, std::uint64_t count, std::u
 }
 
 const OptionTable& core_options() {
+  constexpr auto kText = TIDE_OPTION_TEMPLATE | TIDE_OPTION_VERBATIM;
   static const OptionTable kTable({
       row("sink_type", TIDE_TYPE_STRING, TIDE_OPTION_REQUIRED, std::nullopt, "The sink that the pipeline delivers to"),
       row("batch_size", TIDE_TYPE_INT, 0, "100", "Messages per batch", 1, 10000),
@@ -203,7 +205,7 @@ const OptionTable& core_options() {
           "What becomes of a message that can never be stored: `dead_letter` sets it aside and goes on, `stop` stops "
           "the pipeline",
           0, 0, {"dead_letter", "stop"}),
-      row("message_id", TIDE_TYPE_STRING, TIDE_OPTION_TEMPLATE, "{dedup_key}",
+      row("message_id", TIDE_TYPE_STRING, kText, "{dedup_key}",
           "The message's identity, by which the sink drops a repeat. A second pipeline into one stream needs ids of "
           "its "
           "own: `{dedup_key}/audit`"),
@@ -213,8 +215,8 @@ const OptionTable& core_options() {
       row("cloudevents_mode", TIDE_TYPE_STRING, 0, "binary",
           "Where a CloudEvent's attributes stand: in headers (`binary`) or around the payload (`structured`)", 0, 0,
           {"binary", "structured"}),
-      row("cloudevents_type", TIDE_TYPE_STRING, TIDE_OPTION_TEMPLATE, "{stream_table}.{op}", "A CloudEvent's `type`"),
-      row("cloudevents_source", TIDE_TYPE_STRING, TIDE_OPTION_TEMPLATE, "/tide/{outbox}", "A CloudEvent's `source`"),
+      row("cloudevents_type", TIDE_TYPE_STRING, kText, "{stream_table}.{op}", "A CloudEvent's `type`"),
+      row("cloudevents_source", TIDE_TYPE_STRING, kText, "/tide/{outbox}", "A CloudEvent's `source`"),
       row("debezium_fields", TIDE_TYPE_STRING, 0, std::nullopt,
           "Columns that go along, as Debezium's `table.fields.additional.placement`: `type:header:eventType`"),
       row("routes", TIDE_TYPE_JSON, 0, std::nullopt,

@@ -28,6 +28,7 @@ struct Option {
   [[nodiscard]] bool secret() const { return (flags & TIDE_OPTION_SECRET) != 0; }
   [[nodiscard]] bool writes() const { return (flags & TIDE_OPTION_WRITES) != 0; }
   [[nodiscard]] bool is_template() const { return (flags & TIDE_OPTION_TEMPLATE) != 0; }
+  [[nodiscard]] bool verbatim() const { return (flags & TIDE_OPTION_VERBATIM) != 0; }
   [[nodiscard]] const char* type_name() const;  // "string", "int", "bool" or "json"
 
   // What is wrong with a value, or nothing. Never quotes a string or a secret.

@@ -22,7 +22,7 @@ inline constexpr std::array option_table{
     string_option("key",
                   "The record's key, which chooses its partition, and so what keeps an order: `{payload.customer}`. "
                   "Without it, the event's own key, which is another for each event",
-                  TIDE_OPTION_TEMPLATE),
+                  TIDE_OPTION_TEMPLATE | TIDE_OPTION_VERBATIM),
     string_option("partitioner",
                   "How the key chooses the partition: as Java's clients do (`murmur2_random`), or those that build on "
                   "librdkafka (`consistent_random`)",

@@ -101,8 +101,11 @@ void World::start_writers(int transactions_per_second) {
 
 std::unique_ptr<Process> World::start_relay(const Environment& env, const char* program_variable) const {
   const auto config = *dir_ / "relay.toml";
-  std::ofstream(config) << "[postgres]\nurl = \"" << relay_url_ << "\"\ndeadline_ms = " << kPostgresDeadline.count()
-                        << "\n[catalog]\ndata_dir = " << std::filesystem::temp_directory_path() << '\n';
+  auto fresh = config;  // one that another relay reads at this moment stays whole
+  fresh += ".new";
+  std::ofstream(fresh) << "[postgres]\nurl = \"" << relay_url_ << "\"\ndeadline_ms = " << kPostgresDeadline.count()
+                       << "\n[catalog]\ndata_dir = " << std::filesystem::temp_directory_path() << '\n';
+  std::filesystem::rename(fresh, config);
   ProcessOptions options;
   options.env = env;
   options.output = *dir_ / "log";

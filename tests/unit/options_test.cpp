@@ -104,6 +104,7 @@ TEST(CopyOptions, RefusesBrokenRows) {
       {option("a", TIDE_TYPE_BOOL, 0, "yes"), "must be true or false"},
       {option("a", TIDE_TYPE_JSON, 0, "{"), "not valid JSON"},
       {option("a", TIDE_TYPE_INT, TIDE_OPTION_TEMPLATE), "is a template but not a string"},
+      {option("a", TIDE_TYPE_STRING, TIDE_OPTION_VERBATIM), "is verbatim but not a template"},
       {option("a", TIDE_TYPE_STRING, TIDE_OPTION_REQUIRED, "x"), "is required and has a default"},
       {option(""), "needs a lower_case name"},
       {option("a."), "needs a lower_case name"},

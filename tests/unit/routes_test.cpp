@@ -17,6 +17,7 @@ OptionTable nats() {
       {"subject", TIDE_TYPE_STRING, TIDE_OPTION_REQUIRED | TIDE_OPTION_TEMPLATE, nullptr, "Subject", 0, 0, nullptr},
       {"stream", TIDE_TYPE_STRING, 0, nullptr, "Stream", 0, 0, nullptr},
       {"reply", TIDE_TYPE_STRING, TIDE_OPTION_TEMPLATE, nullptr, "Reply", 0, 0, nullptr},
+      {"key", TIDE_TYPE_STRING, TIDE_OPTION_TEMPLATE | TIDE_OPTION_VERBATIM, nullptr, "Key", 0, 0, nullptr},
   };
   return copy_options(rows, std::size(rows), sizeof(tide_option));
 }
@@ -55,9 +56,8 @@ std::string fault_of_condition(const std::string& condition) {
   return fault_of(R"({"when": {)" + condition + R"(}, "drop": true})");
 }
 
-// What becomes of an event: its subject, or "dropped".
-std::string routed(const SinkConfig& config, const std::string& op, const std::string& payload = "{}",
-                   const std::string& headers = "{}") {
+std::optional<std::string> render(const SinkConfig& config, const std::string& op, const std::string& payload,
+                                  const std::string& headers, RenderedMessage& out) {
   Event e;
   e.id = 1;
   e.outbox = "orders";
@@ -66,9 +66,14 @@ std::string routed(const SinkConfig& config, const std::string& op, const std::s
   e.op = op;
   e.payload = payload;
   e.headers = headers;
+  return Renderer(config.rendering).render(e, out);
+}
+
+// What becomes of an event: its subject, or "dropped".
+std::string routed(const SinkConfig& config, const std::string& op, const std::string& payload = "{}",
+                   const std::string& headers = "{}") {
   RenderedMessage out;
-  const auto why = Renderer(config.rendering).render(e, out);
-  if (why) return *why;
+  if (const auto why = render(config, op, payload, headers, out)) return *why;
   return out.dropped ? "dropped" : out.fields.at(0) + (out.key.empty() ? "" : " " + out.key);
 }
 
@@ -85,6 +90,17 @@ TEST(Routes, TheFirstMatchTakesTheEventAndTheSinkItselfTheRest) {
   EXPECT_EQ(routed(config, "insert", "{}", R"({"tenant": "c"})"), "t.c");
   EXPECT_EQ(routed(config, "insert", "{}", R"({"tenant": "b"})"), "own.insert");
   EXPECT_EQ(routed(config, "insert"), "own.insert");
+}
+
+TEST(Routes, AVerbatimOptionKeepsValuesAsTheyAre) {
+  const auto config = valid(R"([{"when": {"op": "a"}, "subject": "{payload.v}", "key": "a/{payload.v}"}])",
+                            R"(, "key": "{payload.v}")");
+  for (const std::string op : {"a", "b"}) {
+    RenderedMessage out;
+    ASSERT_EQ(render(config, op, R"({"v": ".x y@z.org*>"})", "{}", out), std::nullopt);
+    EXPECT_EQ(out.fields.at(0), op == "a" ? "_x_y@z_org__" : "own.b");
+    EXPECT_EQ(out.fields.at(2), op == "a" ? "a/.x y@z.org*>" : ".x y@z.org*>");
+  }
 }
 
 TEST(Routes, EveryOperatorWorks) {
@@ -156,7 +172,7 @@ TEST(Routes, AllFaultsOfAllRulesAreToldAtOnce) {
 
 TEST(Routes, WhatARuleMayNotSayIsRefused) {
   EXPECT_EQ(fault_of(R"({"when": {"op": "a"}})"),
-            "routes[0]: says nothing about the event: give it `\"drop\": true`, or one of `subject`, `reply`, "
+            "routes[0]: says nothing about the event: give it `\"drop\": true`, or one of `subject`, `reply`, `key`, "
             "`message_id`, `cloudevents_type`, `cloudevents_source`");
   EXPECT_EQ(fault_of(R"({"when": {"op": "a"}, "drop": false})").find("routes[0]: says nothing"), 0U);
   EXPECT_EQ(fault_of(R"({"drop": true, "subject": "x"})"),

@@ -91,6 +91,9 @@ typedef struct tide_error {
 #define TIDE_OPTION_SECRET 2u   /* masked wherever configuration is shown */
 #define TIDE_OPTION_TEMPLATE 4u /* a STRING with {variables}, rendered by the relay for each message */
 #define TIDE_OPTION_WRITES 8u   /* a STRING: the file or folder that the sink writes; the relay says who may choose it */
+/* With TEMPLATE: events' values are put in as they are. Without it a value is made one token of a name: its dots, white
+ * space, control characters, '*' and '>' become '_', so that no event can widen or break a subject. */
+#define TIDE_OPTION_VERBATIM 16u
 
 /* One row of the options table. The relay validates a sink's configuration against it, expands ${env:NAME}, masks
  * secrets and prints the reference. All strings are NUL-terminated and static. R5: names are unique and none of the
