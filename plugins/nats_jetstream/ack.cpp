@@ -61,6 +61,12 @@ Verdict AckReader::judge(std::string_view answer, std::string_view expected_stre
   if (!expected_stream.empty() && stream != expected_stream)
     return retry("the acknowledgement comes from stream " + std::string(stream) + " instead of " +
                  std::string(expected_stream));
+  // From 2.10.14 on and before 2.12, a cluster's server notes a message's id before it stores the message, and keeps it
+  // when it refuses the message then (nats-server 2.10.27, processClusteredInboundMsg).
+  if (verdict.sequence == 0 && verdict.duplicate)
+    return retry(
+        "the server has seen the message's id and stored no message with it: nats-server 2.10 and 2.11 keep the id of "
+        "one that they refused, until the stream's duplicate window has passed or its leader changes");
   if (verdict.sequence == 0) return retry("the acknowledgement has no stream sequence: it does not prove storage");
   return verdict;
 }

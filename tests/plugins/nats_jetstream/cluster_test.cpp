@@ -156,6 +156,7 @@ class ThreeServers : public ::testing::Test {
   void SetUp() override {
     StreamOptions stream;
     stream.replicas = 3;
+    stream.duplicate_window = seconds(15);  // nats-server 2.10 may call a message that it refused a duplicate so long
     cluster_->create_stream("EVENTS", {"events.>"}, stream);
   }
   void TearDown() override { cluster_->delete_stream("EVENTS"); }
