@@ -27,6 +27,7 @@ constexpr seconds kQuiet{10};  // after so long without an event
 constexpr milliseconds kPollBusy{1};
 constexpr milliseconds kPollLessBusy{2};
 constexpr milliseconds kAckWait{5};
+constexpr milliseconds kKeepAliveEvery{1000};  // of a sink with nothing in flight: its ABI says so
 constexpr milliseconds kConnectDeadline{5000};
 constexpr milliseconds kDrainDeadline{5000};
 constexpr milliseconds kNoLeasePause{20};
@@ -286,7 +287,7 @@ void Pipeline::forget_discarded_letters() {
 // Nothing to do: sleep until something is published, an offset is to be committed or a poll is due.
 void Pipeline::idle(const std::stop_token& stop) {
   pull_acks(milliseconds(0));  // lets the sink keep its connection alive and notice when it is gone
-  auto until = poll_at_;
+  auto until = std::min(poll_at_, Clock::now() + kKeepAliveEvery);
   if (!ledger_.empty()) until = std::min(until, commit_at_);
   const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
   if (left.count() > 0 && wakeup_.wait_for(left, stop)) poll_at_ = {};
