@@ -136,25 +136,53 @@ TEST(Documents, NameATestForEveryOption) {
     EXPECT_GT(rows[option], 0U) << "name a test of the option " << option << " in docs/nats-tests.md";
 }
 
+// The sample configuration, with the keys that are commented out.
+std::string with_every_key() {
+  return std::regex_replace(read("packaging/tide-relay.toml"), std::regex("(^|\n)#([a-z[])"), "$1$2");
+}
+
 TEST(Documents, ShowEveryKeyInTheSampleConfiguration) {
-  const std::string sample = read("packaging/tide-relay.toml");
-  const std::string with_all = std::regex_replace(sample, std::regex("(^|\n)#([a-z[])"), "$1$2");
-  for (const auto& text : {sample, with_all}) {
+  const auto with_all = with_every_key();
+  for (const auto& text : {read("packaging/tide-relay.toml"), with_all}) {
     const TempDir dir;
     std::ofstream(dir / "tide-relay.toml") << text;
     const auto check = relay({"check", "--config", (dir / "tide-relay.toml").string()});
     EXPECT_EQ(check.exit_code, 0) << text << check.out << check.err;
   }
-  std::vector<std::string> keys;
-  for (const auto& sink : sinks())
-    for (const auto& option : options(sink)) keys.push_back(option);
   const auto code = read("core/config/config_file.cpp");
   const std::regex key(R"(table\.(?:read|read_required)\("([a-z_]+)\")");
   for (std::sregex_iterator match(code.begin(), code.end(), key), none; match != none; ++match)
-    keys.push_back((*match)[1]);
-  for (const auto& name : keys)
-    EXPECT_NE(with_all.find("\n" + name + " = "), std::string::npos)
-        << name << " is missing in packaging/tide-relay.toml";
+    EXPECT_NE(with_all.find("\n" + (*match)[1].str() + " = "), std::string::npos)
+        << (*match)[1] << " is missing in packaging/tide-relay.toml";
+}
+
+// Those that every sink has stand with one of them.
+TEST(Documents, ShowEveryOptionOfASinkWithItsDefaultInTheSampleConfiguration) {
+  struct Row {
+    std::string name, type, value, whole;
+  };
+  std::map<std::string, std::vector<Row>> tables;  // by sink
+  std::map<std::string, std::size_t> sinks_with;   // the very same row
+  for (const auto& sink : sinks()) {
+    const auto info = relay({"plugins", "info", sink}).out;
+    const std::regex row(R"(\n\| ([a-z_.]+) \| ([a-z]+) \| ([^|]*) \|[^\n]*)");
+    for (std::sregex_iterator match(info.begin(), info.end(), row), none; match != none; ++match) {
+      tables[sink].push_back({(*match)[1], (*match)[2], (*match)[3], (*match)[0]});
+      ++sinks_with[(*match)[0]];
+    }
+  }
+  const auto sample = with_every_key();
+  for (const auto& [sink, rows] : tables) {
+    const auto begin = sample.find("\nsink_type = \"" + sink + "\"\n");
+    ASSERT_NE(begin, std::string::npos) << sink;
+    const auto part = sample.substr(begin, sample.find("\n[", begin) - begin);
+    for (const auto& [name, type, value, whole] : rows) {
+      const auto& where = sinks_with[whole] == tables.size() ? sample : part;
+      const bool is_example = value == "null" || value == "—" || name == "format";
+      const auto line = "\n" + name + " = " + (is_example ? "" : type == "string" ? '"' + value + '"' : value);
+      EXPECT_NE(where.find(line), std::string::npos) << "packaging/tide-relay.toml, " << sink << ", lacks" << line;
+    }
+  }
 }
 
 TEST(Documents, NameEveryCommand) {
