@@ -3,6 +3,8 @@
 
 #include <array>
 
+#include "lookup.hpp"
+
 namespace tide::kafka {
 namespace {
 
@@ -16,6 +18,7 @@ Producer::Producer(Host host, const Settings& settings) : host_(host) {
   for (const auto& [name, value] : settings.properties)
     if (rd_kafka_conf_set(conf.get(), name.c_str(), value.c_str(), why.data(), why.size()) != RD_KAFKA_CONF_OK)
       throw Error::fatal("librdkafka does not take its property " + name + ": " + why.data());
+  rd_kafka_conf_set_resolve_cb(conf.get(), look_up);
   rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
   client_.reset(rd_kafka_new(RD_KAFKA_PRODUCER, conf.get(), why.data(), why.size()));
   if (!client_) throw Error::fatal(std::string("librdkafka does not take the configuration: ") + why.data());
@@ -25,12 +28,12 @@ Producer::Producer(Host host, const Settings& settings) : host_(host) {
 }
 
 Producer::~Producer() {
-  give_up();
+  rd_kafka_purge(client_.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
   topics_.clear();
 }
 
-void Producer::give_up() {
-  rd_kafka_purge(client_.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+void Producer::give_up_queued() {
+  rd_kafka_purge(client_.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
 }
 
 rd_kafka_topic_t* Producer::topic(std::string_view name) {

@@ -51,8 +51,8 @@ class Producer {
 
   // The error after which it takes and sends nothing more, and what is to be said of it.
   [[nodiscard]] rd_kafka_resp_err_t broken(std::string* text = nullptr) const;
-  // Reports on all that has none by now, as not delivered.
-  void give_up();
+  // Reports on what is not sent by now, as not delivered.
+  void give_up_queued();
 
   [[nodiscard]] rd_kafka_t* handle() const { return client_.get(); }
   [[nodiscard]] const Trouble& trouble() const { return trouble_; }

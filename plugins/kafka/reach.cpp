@@ -63,7 +63,8 @@ void reach(Producer& producer, const Settings& settings, const std::string& topi
     const auto& trouble = producer.trouble();
     if (answer.error != RD_KAFKA_RESP_ERR_NO_ERROR) {
       if (trouble.everywhere || verdict_on(trouble.error) == Verdict::rights) fail(settings, trouble);
-      patience *= 2;
+      patience = std::min(patience * 2, milliseconds(10'000));
+      producer.poll(std::min(kPause, left), [](const auto&) {});
       continue;
     }
     const auto error = answer.topic_error;

@@ -53,7 +53,10 @@ Servers::Servers(std::string_view text) {
                            "://' is none of PLAINTEXT://, SSL://, SASL_PLAINTEXT:// and SASL_SSL://");
     }
     if (!is_address(server))
-      throw Error::fatal("brokers: '" + std::string(server) + "' is no broker: write host:port, separated by commas");
+      throw Error::fatal(server.find('@') != std::string_view::npos  // what stands before it may be a password
+                             ? "brokers: one holds an '@': write host:port, and name the user in username and password"
+                             : "brokers: '" + std::string(server) +
+                                   "' is no broker: write host:port, separated by commas");
     if (!first && its_protocol != protocol)
       throw Error::fatal("brokers: all of them must be reached in one way, with the same word before '://', or none");
     protocol = its_protocol;

@@ -13,8 +13,6 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// A broken producer's requests that are under way are waited for: what they stored is not sent again then.
-constexpr std::chrono::seconds kLastAnswers{5};
 constexpr milliseconds kLook{20};
 
 // The options' places among the template options.
@@ -84,6 +82,13 @@ void KafkaSink::report(const rd_kafka_message_t& record) {
   const auto* const entry = in_flight_.settle(reinterpret_cast<std::uint64_t>(record._private));
   if (entry == nullptr) return;
   if (in_flight_.empty()) alone_ = false;
+  // Without an offset, it is librdkafka's conclusion: a later record of the partition was stored, which the broker would
+  // have refused for the gap before it. But one that does not know this producer there takes any sequence (Kafka's
+  // ProducerAppendInfo.checkSequence).
+  if (record.err == RD_KAFKA_RESP_ERR_NO_ERROR && record.offset < 0)
+    return put(entry->token, TIDE_RETRY,
+               "topic " + std::string(rd_kafka_topic_name(record.rkt)) +
+                   ": a later record was stored, and of this one the broker said nothing");
   settle(entry->token, rd_kafka_topic_name(record.rkt), record.err, entry->key, entry->alone);
 }
 
@@ -132,10 +137,9 @@ void KafkaSink::mend() {
   std::string why;
   const auto error = producer_->broken(&why);
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
-  const auto now = Clock::now();
-  if (broken_at_ == Clock::time_point{}) broken_at_ = now;
   if (!in_flight_.empty()) {
-    if (now >= broken_at_ + kLastAnswers) producer_->give_up();
+    // The requests that are under way are waited for: what they stored is not sent again then.
+    producer_->give_up_queued();
     return;
   }
   if (verdict_on(error) == Verdict::rights && done_.empty())
@@ -147,7 +151,6 @@ void KafkaSink::mend() {
                                       " records of the batch that was refused are sent one by one"));
   producer_.emplace(host_, settings_);
   producer_->tell();
-  broken_at_ = {};
 }
 
 // ---------------------------------------------------------------------------------------------------- results

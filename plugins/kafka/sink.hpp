@@ -54,7 +54,6 @@ class KafkaSink {
   Host host_;
   const Settings settings_;
   std::optional<Producer> producer_;
-  Clock::time_point broken_at_{};  // while it is broken
   InFlight in_flight_;
   bool alone_ = false;                           // what is in flight is one suspect, and nothing may join it
   std::set<std::string, std::less<>> suspects_;  // keys of events whose batch was refused: each is sent alone

@@ -114,10 +114,13 @@ std::vector<ServerUrl> server_urls(std::string_view text, const Schemes& schemes
     text.remove_prefix(comma + 1);
   }
   const auto& first = servers.front();
-  for (const auto& server : servers)
+  for (const auto& server : servers) {
+    if (!server.local && !first.local && server.tls != first.tls)
+      parser.refuse("some servers are reached by TLS and some are not: what is secret to some would be told to all");
     if (server.username != first.username || server.password != first.password ||
         (!server.local && !first.local && server.path != first.path))
       parser.refuse("the servers have different user info or paths: they must be replicas of one another");
+  }
   return servers;
 }
 

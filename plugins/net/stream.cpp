@@ -22,6 +22,7 @@ using std::chrono::milliseconds;
 constexpr std::string_view kAdvice = ". Check url, and that the server runs and can be reached from here";
 
 constexpr std::size_t kWorthSending = 65536;
+constexpr std::size_t kMostAtOnce = 1 << 20;  // then whoever asked has its turn
 
 int left_ms(Clock::time_point until) {
   const auto left = std::chrono::ceil<milliseconds>(until - Clock::now()).count();
@@ -67,13 +68,20 @@ Stream::Stream(const ServerUrl& server, const TlsSettings& tls, Clock::time_poin
     tls_ = std::make_unique<Tls>(tls, server.host);
     shake_hands(until);
   } catch (const Error& error) {
-    if (fd_ >= 0) ::close(fd_);
+    close();
     throw with(error, "cannot connect to " + shown_ + ": ");
+  } catch (...) {
+    close();
+    throw;
   }
 }
 
 Stream::~Stream() {
-  ::close(fd_);
+  close();
+}
+
+void Stream::close() const {
+  if (fd_ >= 0) ::close(fd_);
 }
 
 void Stream::connect_tcp(const ServerUrl& server, Clock::time_point until) {
@@ -115,7 +123,8 @@ void Stream::shake_hands(Clock::time_point until) {
   std::array<char, 16384> buffer;
   while (!tls_->shake_hands(to_send_)) {
     flush();
-    if (!wait(until)) throw Error::retry("the server did not answer the TLS handshake in time", ETIMEDOUT);
+    if (!wait(until) || Clock::now() >= until)
+      throw Error::retry("the server did not answer the TLS handshake in time", ETIMEDOUT);
     const auto size = ::recv(fd_, buffer.data(), buffer.size(), 0);
     if (size == 0) throw Error::retry("the server closed the connection while TLS began");
     if (size > 0)
@@ -182,7 +191,7 @@ void Stream::receive(std::string& data) {
     else
       data += came;
     if (!open && data.size() == before) lost("the server closed it");
-    if (!open || came.size() < buffer.size()) break;
+    if (!open || came.size() < buffer.size() || data.size() - before >= kMostAtOnce) break;
   }
   flush();
 }

@@ -33,6 +33,7 @@ class Stream {
   [[nodiscard]] int fd() const { return fd_; }
 
  private:
+  void close() const;
   void connect_tcp(const ServerUrl& server, Clock::time_point until);
   void connect_local(const ServerUrl& server);
   void shake_hands(Clock::time_point until);

@@ -89,6 +89,9 @@ void Connection::log_in(const Settings& settings, Clock::time_point until) {
 }
 
 void Connection::tune(const amqp_connection_tune_t& offered, const Settings& settings) {
+  if (offered.frame_max != 0 && offered.frame_max < AMQP_FRAME_MIN_SIZE)
+    throw Error::fatal(server_ + " takes frames of " + std::to_string(offered.frame_max) +
+                       " bytes, less than AMQP's least. Raise its frame_max");
   frame_max_ = offered.frame_max == 0 ? kFrameMax : std::min<std::size_t>(offered.frame_max, kFrameMax);
   writer_.set_frame_max(frame_max_);
   reader_.set_frame_max(frame_max_);
@@ -122,7 +125,7 @@ amqp_method_number_t Connection::await(std::initializer_list<amqp_method_number_
   std::vector<Event> events;
   for (;;) {
     flush();
-    if (!wait(until))
+    if (!wait(until) || Clock::now() >= until)
       throw Error::retry(server_ + " did not answer in time, when asked " + what + ". It may hang, or be no RabbitMQ");
     read([&](const amqp_frame_t& frame) {
       if (frame.frame_type == AMQP_FRAME_METHOD) {
@@ -211,15 +214,20 @@ void Connection::take(const amqp_frame_t& frame, std::vector<Event>& events) {
     case AMQP_FRAME_METHOD:
       return take_method(frame.payload.method, events);
     case AMQP_FRAME_HEADER:
-      if (!returning_) return;
-      returning_->message_id =
-          view(static_cast<const amqp_basic_properties_t*>(frame.payload.properties.decoded)->message_id);
-      events.emplace_back(std::move(*returning_));
-      returning_.reset();
+      if (returning_) take_returned(frame, events);
       return;
     default:  // a heartbeat, or the body of what is returned
       return;
   }
+}
+
+void Connection::take_returned(const amqp_frame_t& header, std::vector<Event>& events) {
+  const auto* const properties = static_cast<const amqp_basic_properties_t*>(header.payload.properties.decoded);
+  if (header.payload.properties.class_id != AMQP_BASIC_CLASS || (properties->_flags & AMQP_BASIC_MESSAGE_ID_FLAG) == 0)
+    throw Error::retry(server_ + " returned a message without its id. Does something between change messages?");
+  returning_->message_id = view(properties->message_id);
+  events.emplace_back(std::move(*returning_));
+  returning_.reset();
 }
 
 void Connection::take_method(const amqp_method_t& method, std::vector<Event>& events) {

@@ -61,8 +61,8 @@ class Connection {
   [[nodiscard]] std::size_t unsent() const { return out_.size() + stream_.unsent(); }
   [[nodiscard]] std::size_t largest_properties() const { return frame_max_; }
 
-  // Waits for something to come; false when the time is up.
-  bool wait(Clock::time_point until) const { return stream_.wait(until); }
+  // Waits for something to come, or to be said of the end; false when the time is up.
+  bool wait(Clock::time_point until) const { return over_ || stream_.wait(until); }
   // What has come. Throws Error when the connection is over.
   std::vector<Event> receive();
   // Sends heartbeats, and misses the server's: throws a retry Error.
@@ -78,6 +78,7 @@ class Connection {
                              Clock::time_point until);
   void read(const std::function<void(const amqp_frame_t&)>& take);
   void take(const amqp_frame_t& frame, std::vector<Event>& events);
+  void take_returned(const amqp_frame_t& header, std::vector<Event>& events);
   void take_method(const amqp_method_t& method, std::vector<Event>& events);
   template <class Method>
   void send(std::uint16_t channel, amqp_method_number_t number, Method method) {

@@ -13,13 +13,14 @@ void InFlight::add(Entry entry) {
   entries_.push_back(std::move(entry));
 }
 
-void InFlight::returned(const std::string& message_id, const std::string& exchange, const std::string& routing_key,
+bool InFlight::returned(const std::string& message_id, const std::string& exchange, const std::string& routing_key,
                         const std::string& why) {
   const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) {
     return !e.settled && e.returned.empty() && e.message_id == message_id && e.exchange == exchange &&
            e.routing_key == routing_key;
   });
   if (found != entries_.end()) found->returned = why;
+  return found != entries_.end();
 }
 
 void InFlight::settle_one(Entry& entry, const std::function<void(const Entry&)>& settle) {

@@ -38,8 +38,8 @@ class InFlight {
   [[nodiscard]] const Entry& oldest() const { return entries_.front(); }
 
   void add(Entry entry);
-  // Of the one that it is, if it is known.
-  void returned(const std::string& message_id, const std::string& exchange, const std::string& routing_key,
+  // Of the first that it may be; false where there is none.
+  bool returned(const std::string& message_id, const std::string& exchange, const std::string& routing_key,
                 const std::string& why);
   // Calls settle for the message of that tag, and those before it where it is said of several.
   void confirmed(std::uint64_t tag, bool multiple, const std::function<void(const Entry&)>& settle);

@@ -99,7 +99,10 @@ void RabbitSink::take(const Confirmed& confirmed) {
 }
 
 void RabbitSink::take(const Returned& returned) {
-  in_flight_.returned(returned.message_id, returned.exchange, returned.routing_key, returned.why);
+  if (!in_flight_.returned(returned.message_id, returned.exchange, returned.routing_key, returned.why))
+    throw Error::retry(connection_->server() + " returned a message that is not in flight (exchange " +
+                       returned.exchange + ", routing key " + returned.routing_key +
+                       "), so what it confirms can't be trusted. Does something between change messages?");
 }
 
 // It closes for one message, and says for which as far as that goes; of the others, nobody knows.

@@ -49,7 +49,8 @@ Reply Connection::next_reply() {
 Reply Connection::answer(Clock::time_point until) {
   for (;;) {
     if (auto reply = next_reply()) return reply;
-    if (!wait(until)) throw Error::retry(server_ + " did not answer in time. It may hang, or be no Redis");
+    if (!wait(until) || Clock::now() >= until)
+      throw Error::retry(server_ + " did not answer in time. It may hang, or be no Redis");
     receive();
   }
 }

@@ -38,8 +38,8 @@ TEST(InFlight, AReturnIsOfTheFirstThatItMayBe) {
   InFlight flight(false);
   flight.add(entry(1));
   flight.add(entry(2));
-  flight.returned("id", "e", "k", "no route");
-  flight.returned("other", "e", "k", "no route");
+  EXPECT_TRUE(flight.returned("id", "e", "k", "no route"));
+  EXPECT_FALSE(flight.returned("other", "e", "k", "no route"));
   std::vector<bool> returned;
   flight.end([&](const InFlight::Entry& e) { returned.push_back(!e.returned.empty()); });
   EXPECT_EQ(returned, (std::vector<bool>{true, false}));

@@ -434,6 +434,7 @@ TEST_F(Redis, OptionsThatMakeNoSenseAreRefused) {
            {{{"url", "redis://:pass@h/x"}}, "a database's number"},
            {{{"url", "redis://h:0"}}, "the port must be a number"},
            {{{"url", "redis://a:p@h,redis://b"}}, "have different user info"},
+           {{{"url", "redis://a,rediss://b"}}, "some servers are reached by TLS and some are not"},
            {{{"url", "redis://a:p@h"}, {"password", "q"}}, "leave one of them out"},
            {{{"username", "u"}}, "username is set without password"},
            {{{"payload_field", "id"}}, "payload_field must be"},
