@@ -13,7 +13,8 @@ void KillAudit::audit(Guarantee guarantee) {
   const std::vector<std::string> points = {"mid_publish", "after_ack_before_commit", "after_read", "mid_commit",
                                            "after_commit"};
   const auto before = total().events;
-  may_repeat_ = guarantee == Guarantee::at_least_once;
+  may_repeat_ = guarantee != Guarantee::exactly_once;
+  any_order_ = guarantee == Guarantee::at_least_once_in_any_order;
   start_writers(in_full ? 1500 : 600);
   start_relays(1);
   for (int i = 0; i < kills; ++i) {

@@ -17,6 +17,7 @@ namespace tide::test {
 enum class Guarantee {
   exactly_once,   // nothing lost, twice, invented or, key by key, out of order
   at_least_once,  // the same, but for copies: an event's first arrival counts
+  at_least_once_in_any_order,
 };
 
 class KillAudit : public World {

@@ -199,6 +199,7 @@ void World::judge_now(milliseconds patience) {
     verdict.invented = 0;
   }
   if (may_repeat_) verdict.twice = 0;
+  if (any_order_) verdict.out_of_order = 0;
   EXPECT_TRUE(verdict.good()) << verdict;
   EXPECT_GT(verdict.events, 100u) << "too little happened for a verdict";
   auto& t = total();

@@ -66,6 +66,7 @@ class World : public TwoServers {
   // What the sink holds, in its order: the stream's messages.
   virtual std::vector<Message> arrived() { return js().messages(stream_); }
   bool may_repeat_ = false;  // the sink stores at least once: copies are counted, and no fault
+  bool any_order_ = false;
 
   // Ends the writers, waits until all is delivered, ends the relays, compares, prints.
   void judge_now(std::chrono::milliseconds patience = std::chrono::seconds(60));
