@@ -46,11 +46,21 @@ std::optional<OffsetStore::Owned> OffsetStore::acquire(const std::string& pipeli
     end_hung_holder(id);
     return std::nullopt;
   }
-  const auto row = session_.query(
-      "UPDATE tide.consumer_offsets SET relay = $2 WHERE offset_id = $1 RETURNING offset_id, outbox_id, last_id,"
-      " snapshot, next_xid, late_snapshot, late_next_xid, late_id, sink_position, tide.was_restored()",
-      {id, relay_});
-  if (row.empty()) return std::nullopt;  // deleted in between
+  const auto row = [&] {
+    try {
+      return session_.query(
+          "UPDATE tide.consumer_offsets SET relay = $2 WHERE offset_id = $1 RETURNING offset_id, outbox_id, last_id,"
+          " snapshot, next_xid, late_snapshot, late_next_xid, late_id, sink_position, tide.was_restored()",
+          {id, relay_});
+    } catch (const pg::SqlError&) {
+      unlock(id);
+      throw;
+    }
+  }();
+  if (row.empty()) {  // deleted in between
+    unlock(id);
+    return std::nullopt;
+  }
   Owned owned;
   owned.offset_id = row.integer(0, 0);
   owned.outbox_id = row.integer(0, 1);
@@ -80,7 +90,11 @@ void OffsetStore::end_hung_holder(const std::string& offset_id) {
 
 void OffsetStore::release(std::int64_t offset_id) {
   const std::lock_guard lock(mutex_);
-  session_.query("SELECT pg_advisory_unlock(" + std::string(kLockClass) + ", " + std::to_string(offset_id) + ")");
+  unlock(std::to_string(offset_id));
+}
+
+void OffsetStore::unlock(const std::string& offset_id) {
+  session_.query("SELECT pg_advisory_unlock(" + std::string(kLockClass) + ", " + offset_id + ")");
 }
 
 void OffsetStore::commit(std::int64_t offset_id, const Acknowledged& progress) {

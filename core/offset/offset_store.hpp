@@ -63,6 +63,7 @@ class OffsetStore {
  private:
   using Clock = std::chrono::steady_clock;
 
+  void unlock(const std::string& offset_id);
   void end_hung_holder(const std::string& offset_id);
   void settle_letters(const std::vector<RetriedLetter>& letters);
 

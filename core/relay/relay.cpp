@@ -266,7 +266,10 @@ void Relay::pass_letters_on() {
 }
 
 std::vector<PipelineSpec> Relay::wanted() {
-  if (settings_.config.catalog.enabled && (catalog_changed_ || Clock::now() >= catalog_at_)) {
+  if (!settings_.config.catalog.enabled) {
+    catalog_changed_ = false;
+    catalog_.clear();
+  } else if (catalog_changed_ || Clock::now() >= catalog_at_) {
     catalog_changed_ = false;
     catalog_at_ = Clock::now() + kCatalogEvery;
     catalog_ = read_catalog(*watch_, settings_.config.catalog.data_dir);
@@ -338,7 +341,11 @@ void Relay::start(const PipelineSpec& spec, const std::string& fingerprint) {
   }
   if (!fault.empty()) {
     spdlog::error("{}", fault);
-    offsets_->note(owned->offset_id, "misconfigured", fault);
+    try {
+      offsets_->note(owned->offset_id, "misconfigured", fault);
+    } catch (const pg::SqlError& e) {
+      spdlog::warn("{}: its state can't be noted: {}", spec.where, e.what());
+    }
     offsets_->release(owned->offset_id);
     worse(RunResult::misconfigured);
     hold(spec.name, fingerprint, kHoldMisconfigured);

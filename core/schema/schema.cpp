@@ -56,10 +56,19 @@ void leave_extension(pg::Session& session) {
 // Upgrades a schema that belongs to the extension by the extension's own way; returns what it did.
 std::string update_extension(pg::Session& session, const SchemaSource& source, const std::string& extension,
                              int version) {
-  const auto offered = session.query(
-      "SELECT FROM pg_catalog.pg_extension_update_paths('tide') WHERE source = $1 AND target = $2 AND path IS NOT NULL",
-      {extension, source.release});
-  if (extension != source.release && !offered.empty()) {
+  bool offered = false;
+  if (extension != source.release) {
+    try {
+      offered = !session
+                     .query("SELECT FROM pg_catalog.pg_extension_update_paths('tide') WHERE source = $1 AND target = $2"
+                            " AND path IS NOT NULL",
+                            {extension, source.release})
+                     .empty();
+    } catch (const pg::SqlError&) {
+      offered = false;  // the server has no files of it at all
+    }
+  }
+  if (offered) {
     session.query("ALTER EXTENSION tide UPDATE TO '" + source.release + "'");
     return "updated extension tide from version " + extension + " to " + source.release;
   }

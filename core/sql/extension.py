@@ -23,8 +23,8 @@ BEGIN
     RETURN;
   END IF;
   IF schema_owner <> current_user THEN  -- whose triggers and functions would else run with the rights of this role
-    RAISE EXCEPTION 'the schema "tide" belongs to "%"', schema_owner
-      USING HINT = format('Let its owner take it over: SET ROLE %I; CREATE EXTENSION tide;', schema_owner);
+    RAISE EXCEPTION 'the schema "tide" belongs to "%%"', schema_owner
+      USING HINT = format('Let its owner take it over: SET ROLE %%I; CREATE EXTENSION tide;', schema_owner);
   END IF;
   BEGIN
     EXECUTE 'SELECT product FROM tide.installation' INTO product;
@@ -46,6 +46,20 @@ BEGIN
   LOOP
     EXECUTE 'ALTER EXTENSION tide ADD ' || object;
   END LOOP;
+END
+$tide$;
+
+DO $tide$
+DECLARE
+  reached integer;
+BEGIN
+  IF to_regclass('tide.installation') IS NOT NULL THEN
+    EXECUTE 'SELECT schema_version FROM tide.installation' INTO reached;
+  END IF;
+  IF reached > %(steps)d THEN
+    RAISE EXCEPTION 'the schema "tide" is at version %%, newer than version %(steps)d of this extension', reached
+      USING HINT = 'Install a newer postgresql-tide-relay on the server.';
+  END IF;
 END
 $tide$;
 """
@@ -75,7 +89,7 @@ DECLARE
 BEGIN
   FOR kept IN
     SELECT c.oid FROM pg_class c WHERE c.relnamespace = to_regnamespace('tide')
-      AND (c.relname IN ('installation', 'outboxes', 'pipelines', 'consumer_offsets', 'dead_letter_messages')
+      AND (c.relname IN ('installation', 'mark', 'outboxes', 'pipelines', 'consumer_offsets', 'dead_letter_messages')
         OR c.relkind = 'S' AND c.relname !~ '^outbox_[0-9]+_wake$')
   LOOP
     PERFORM pg_extension_config_dump(kept, '');
@@ -84,7 +98,7 @@ END
 $tide$;
 """
 
-script = BEGIN
+script = BEGIN % {"steps": len(steps)}
 for number, step in enumerate(steps):
     script += STEP % {"before": number, "sql": open(step, encoding="utf-8").read()}
 script += open(functions, encoding="utf-8").read() + END % {"steps": len(steps)}

@@ -602,12 +602,18 @@ DROP TRIGGER IF EXISTS restored ON tide.installation;
 CREATE TRIGGER restored BEFORE INSERT ON tide.installation
   FOR EACH ROW EXECUTE FUNCTION tide.installation_restored();
 
+-- A second row came with data, beside the one that was there.
+CREATE OR REPLACE FUNCTION tide.read_mark() RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(string_agg(concat_ws(' ', m.id, m.xmin, m.tableoid), ','), '') FROM tide.mark m
+$$;
+
 CREATE OR REPLACE FUNCTION tide.set_mark() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   DELETE FROM tide.mark;
   INSERT INTO tide.mark DEFAULT VALUES;
-  UPDATE tide.installation SET mark = (SELECT concat_ws(' ', m.id, m.xmin, m.tableoid) FROM tide.mark m);
+  UPDATE tide.installation SET mark = tide.read_mark();
 END
 $$;
 
@@ -629,7 +635,7 @@ $$;
 CREATE OR REPLACE FUNCTION tide.was_restored() RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT EXISTS (SELECT FROM tide.installation i
-                 WHERE i.mark <> coalesce((SELECT concat_ws(' ', m.id, m.xmin, m.tableoid) FROM tide.mark m), ''))
+                 WHERE i.mark <> tide.read_mark())
 $$;
 
 -- Lets pipelines go on in a database that was restored: from where they stood when the backup was made, told anew in

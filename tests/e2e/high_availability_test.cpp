@@ -19,6 +19,22 @@ class HighAvailability : public Servers {
   std::string owner() const { return sql("SELECT coalesce(relay, '') FROM tide.relay_pipelines"); }
 };
 
+TEST_F(HighAvailability, ARelayThatCanNotTakeAPipelineLeavesItToOthers) {
+  set_up_pipeline();
+  Process lock({"psql", "-qXd", url_, "-c",
+                "BEGIN; LOCK TABLE tide.consumer_offsets IN SHARE ROW EXCLUSIVE MODE; SELECT pg_sleep(60)"});
+  ASSERT_TRUE(eventually(std::chrono::seconds(20), [&] {
+    return sql("SELECT count(*) FROM pg_locks WHERE mode = 'ShareRowExclusiveLock' AND granted"
+               " AND relation = 'tide.consumer_offsets'::regclass") == "1";
+  }));
+  const auto relay = start_relay();
+  EXPECT_TRUE(relay->wait_for_output("lock timeout", std::chrono::seconds(20))) << relay->err();
+  EXPECT_EQ(sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"),
+            "0");
+  lock.terminate();
+}
+
 TEST_F(HighAvailability, APipelineRunsOnExactlyOneRelay) {
   set_up_pipeline();
   const auto first = start_relay();

@@ -274,6 +274,41 @@ TEST_P(Restore, OfADumpStandsStillUntilItIsAcceptedThenLosesAndRepeatsNothing) {
 INSTANTIATE_TEST_SUITE_P(Of, Restore, testing::Values(false, true),
                          [](const auto& made) { return made.param ? "TheExtension" : "TheInstaller"; });
 
+// As data alone does it, into a schema that stands already.
+TEST_F(Extension, AMarkThatCameWithDataIsARestore) {
+  PostgresServer server;
+  const auto url = server.create_database();
+  server.psql(url, "CREATE EXTENSION tide; INSERT INTO tide.mark DEFAULT VALUES");
+  EXPECT_EQ(server.psql(url, "SELECT tide.was_restored()"), "t");
+  server.psql(url, "SELECT tide.accept_restore()");
+  EXPECT_EQ(server.psql(url, "SELECT tide.was_restored()"), "f");
+}
+
+TEST_F(Extension, AndInstallerStandAPublicationOfAllTables) {
+  PostgresServer server;
+  for (const auto* make : {"CREATE EXTENSION tide", ""}) {
+    const auto url = server.create_database();
+    server.psql(url, "CREATE PUBLICATION everything FOR ALL TABLES");
+    server.psql(url, make);
+    const auto init = relay("init", url);
+    EXPECT_EQ(init.exit_code, 0) << init.err;
+    EXPECT_NO_THROW(server.psql(url, "SELECT tide.accept_restore()"));
+  }
+}
+
+TEST_F(Extension, DoesNotTakeOverANewerSchema) {
+  PostgresServer server;
+  const auto url = server.create_database();
+  ASSERT_EQ(relay("init", url).exit_code, 0);
+  server.psql(url, "UPDATE tide.installation SET schema_version = 99");
+  try {
+    server.psql(url, "CREATE EXTENSION tide");
+    ADD_FAILURE() << "it did";
+  } catch (const std::exception& error) {
+    EXPECT_NE(std::string(error.what()).find("is at version 99, newer than"), std::string::npos) << error.what();
+  }
+}
+
 TEST_F(Extension, AndACopyOfFilesIsNoRestore) {
   if (!dumps()) GTEST_SKIP() << "there is no pg_basebackup of this server's version";
   PostgresServer primary({.settings = {"wal_level = replica"}});
