@@ -8,8 +8,8 @@
 
 namespace tide::kafka {
 
-// What rd_kafka_conf_set_resolve_cb() takes: getaddrinfo() within a time, and freeaddrinfo() of what it gave where no node
-// and no service are named.
+// What rd_kafka_conf_set_resolve_cb() takes: getaddrinfo() within a time, and freeaddrinfo() of what it gave where no
+// node and no service are named.
 int look_up(const char* node, const char* service, const addrinfo* hints, addrinfo** result, void* opaque) noexcept;
 
 }  // namespace tide::kafka

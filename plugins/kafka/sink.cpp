@@ -82,9 +82,9 @@ void KafkaSink::report(const rd_kafka_message_t& record) {
   const auto* const entry = in_flight_.settle(reinterpret_cast<std::uint64_t>(record._private));
   if (entry == nullptr) return;
   if (in_flight_.empty()) alone_ = false;
-  // Without an offset, it is librdkafka's conclusion: a later record of the partition was stored, which the broker would
-  // have refused for the gap before it. But one that does not know this producer there takes any sequence (Kafka's
-  // ProducerAppendInfo.checkSequence).
+  // Without an offset, it is librdkafka's conclusion: a later record of the partition was stored, which the broker
+  // would have refused for the gap before it. But one that does not know this producer there takes any sequence
+  // (Kafka's ProducerAppendInfo.checkSequence).
   if (record.err == RD_KAFKA_RESP_ERR_NO_ERROR && record.offset < 0)
     return put(entry->token, TIDE_RETRY,
                "topic " + std::string(rd_kafka_topic_name(record.rkt)) +
