@@ -16,8 +16,9 @@ inline std::optional<Template> compile_template(const Option& option, const std:
   try {
     return Template(text, option.verbatim() ? Template::Use::text : Template::Use::subject, pipeline);
   } catch (const TemplateError& error) {
-    fault = as_written && !option.secret() ? std::string(error.what())
-                                           : "the template is wrong at column " + std::to_string(error.column()) + " of its expanded text";
+    fault = as_written && !option.secret()
+                ? std::string(error.what())
+                : "the template is wrong at column " + std::to_string(error.column()) + " of its expanded text";
     return std::nullopt;
   }
 }

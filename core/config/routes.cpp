@@ -142,8 +142,7 @@ class RouteReader {
     const auto expanded = text(value, option.name);
     if (!expanded) return;
     std::string fault;
-    auto compiled =
-        compile_template(option, *expanded, spec_.name, *expanded == *value.get<std::string>(), fault);
+    auto compiled = compile_template(option, *expanded, spec_.name, *expanded == *value.get<std::string>(), fault);
     if (!compiled) return problem(value, option.name, fault);
     if (option.name == "message_id") {
       message.message_id = std::move(compiled);

@@ -54,8 +54,7 @@ class Validator {
     check_format_options(config.rendering.format);
     for (const auto& option : plugin_) {
       config.values.push_back(read(option));
-      if (option.is_template())
-        message.fields.push_back({option.name, compile(option, config.values.back())});
+      if (option.is_template()) message.fields.push_back({option.name, compile(option, config.values.back())});
     }
     if (const auto routes = written_.find("routes");
         routes != written_.end() && routes->second->get<std::nullptr_t>() == nullptr) {
@@ -194,8 +193,7 @@ class Validator {
     const Value* source = source_of(option.name);
     const auto* raw = source == nullptr ? nullptr : source->get<std::string>();
     std::string fault;
-    auto compiled =
-        compile_template(option, value.string, spec_.name, raw == nullptr || *raw == value.string, fault);
+    auto compiled = compile_template(option, value.string, spec_.name, raw == nullptr || *raw == value.string, fault);
     if (!compiled) problem(line_of(option.name), option.name, fault);
     return compiled;
   }

@@ -71,17 +71,15 @@ void expect_no_leak(const std::function<void()>& cycle) {
     const auto [least, most] = std::minmax_element(grown.begin(), grown.end());
     leaks = *least >= kCycles * 16 && *least >= *most / 2;
   }
-  const auto cycles = kCycles * grown.size();
   const auto until = Clock::now() + kSlack;  // a thread that was joined may still be listed for a moment
   while (threads() > threads_before + kTolerated && Clock::now() < until) std::this_thread::sleep_for(milliseconds(20));
-  const std::string times = " after " + std::to_string(cycles) + " instances were closed";
+  const std::string times = " after " + std::to_string(kCycles * grown.size()) + " instances were closed";
   if (threads() > threads_before + kTolerated)
     broken("R22", std::to_string(threads() - threads_before) + " more threads run" + times);
   if (descriptors() > descriptors_before + kTolerated)
     broken("R22", std::to_string(descriptors() - descriptors_before) + " more descriptors are open" + times);
   if (leaks)
-    broken("R22", "memory grows by some " +
-                      std::to_string(*std::min_element(grown.begin(), grown.end()) / kCycles) +
+    broken("R22", "memory grows by some " + std::to_string(*std::min_element(grown.begin(), grown.end()) / kCycles) +
                       " bytes with each instance that is closed");
 }
 

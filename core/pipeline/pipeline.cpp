@@ -237,9 +237,9 @@ void Pipeline::read() {
   } else if (!wake_asked_ && window_over && rate_ < kAskBelow) {
     source_->ask_wake(true);  // and read once more: somebody may have committed before the question was seen
   }
-  poll_at_ = now + (!wake_asked_ ? (rate_ > kBusy ? kPollBusy : kPollLessBusy)
-                    : now < last_event_ + kQuiet || xmin(page->snapshot) < asked_xid_ ? kPollAsked
-                                                                                       : kPollQuiet);
+  const bool all_notify = xmin(page->snapshot) >= asked_xid_;
+  const auto asleep = all_notify && now >= last_event_ + kQuiet ? kPollQuiet : kPollAsked;
+  poll_at_ = now + (wake_asked_ ? asleep : rate_ > kBusy ? kPollBusy : kPollLessBusy);
 }
 
 bool Pipeline::may_read_letters() {

@@ -60,9 +60,10 @@ std::string update_extension(pg::Session& session, const SchemaSource& source, c
   if (extension != source.release) {
     try {
       offered = !session
-                     .query("SELECT FROM pg_catalog.pg_extension_update_paths('tide') WHERE source = $1 AND target = $2"
-                            " AND path IS NOT NULL",
-                            {extension, source.release})
+                     .query(
+                         "SELECT FROM pg_catalog.pg_extension_update_paths('tide') WHERE source = $1 AND target = $2"
+                         " AND path IS NOT NULL",
+                         {extension, source.release})
                      .empty();
     } catch (const pg::SqlError&) {
       offered = false;  // the server has no files of it at all

@@ -15,36 +15,35 @@ namespace {
 
 constexpr std::chrono::seconds kLongest{2};
 
-// The first of its entries is what librdkafka gets, and gives back.
-struct Found {
-  std::vector<net::Address> addresses;
-  std::vector<addrinfo> entries;
+// A pointer to the info is one to the entry: what librdkafka gets, and gives back.
+struct Entry {
+  addrinfo info;
+  net::Address address;
 };
 
 // Of the asked family only. Null where there is none.
 addrinfo* as_list(std::vector<net::Address> addresses, int family) {
-  auto found = std::make_unique<Found>();
-  found->addresses = std::move(addresses);
-  for (auto& address : found->addresses) {
-    if (family != AF_UNSPEC && family != address.storage.ss_family) continue;
-    auto& entry = found->entries.emplace_back();
-    entry.ai_family = address.storage.ss_family;
-    entry.ai_socktype = SOCK_STREAM;
-    entry.ai_addrlen = address.size;
-    entry.ai_addr = reinterpret_cast<sockaddr*>(&address.storage);
+  if (family != AF_UNSPEC)
+    std::erase_if(addresses, [&](const auto& address) { return address.storage.ss_family != family; });
+  if (addresses.empty()) return nullptr;
+  auto entries = std::make_unique<Entry[]>(addresses.size());
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    auto& [info, address] = entries[i];
+    address = addresses[i];
+    info.ai_family = address.storage.ss_family;
+    info.ai_socktype = SOCK_STREAM;
+    info.ai_addrlen = address.size;
+    info.ai_addr = reinterpret_cast<sockaddr*>(&address.storage);
+    if (i > 0) entries[i - 1].info.ai_next = &info;
   }
-  if (found->entries.empty()) return nullptr;
-  for (std::size_t i = 0; i + 1 < found->entries.size(); ++i) found->entries[i].ai_next = &found->entries[i + 1];
-  auto* const first = found->entries.data();
-  first->ai_canonname = reinterpret_cast<char*>(found.release());
-  return first;
+  return &entries.release()->info;
 }
 
 }  // namespace
 
 int look_up(const char* node, const char* service, const addrinfo* hints, addrinfo** result, void*) noexcept {
   if (node == nullptr && service == nullptr) {
-    delete reinterpret_cast<Found*>((*result)->ai_canonname);
+    delete[] reinterpret_cast<Entry*>(*result);
     return 0;
   }
   try {

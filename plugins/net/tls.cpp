@@ -98,10 +98,9 @@ Tls::Tls(const TlsSettings& settings, const std::string& host)
   SSL_set_bio(ssl_.get(), in_, out_);
   SSL_set_connect_state(ssl_.get());
   const auto& name = settings.server_name.empty() ? host : settings.server_name;
-  const bool named = is_address(name)
-                         ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_.get()), name.c_str()) == 1
-                         : SSL_set_tlsext_host_name(ssl_.get(), name.c_str()) == 1 &&
-                               SSL_set1_host(ssl_.get(), name.c_str()) == 1;
+  const bool named = is_address(name) ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_.get()), name.c_str()) == 1
+                                      : SSL_set_tlsext_host_name(ssl_.get(), name.c_str()) == 1 &&
+                                            SSL_set1_host(ssl_.get(), name.c_str()) == 1;
   if (!named) throw Error::fatal("'" + name + "' can't be a server's name in TLS: " + last_error());
 }
 

@@ -58,7 +58,8 @@ std::string_view advice(std::string_view error) {
   if (error.find("invalid bulk length") != std::string_view::npos)
     return ". The event is larger than the server's proto-max-bulk-len: raise that";
   if (error.find("max number of clients") != std::string_view::npos) return ". Raise the server's maxclients";
-  for (const auto* refusal : {"called without any password configured", "user executing the script can't", "ACL failure in script"})
+  for (const auto* refusal :
+       {"called without any password configured", "user executing the script can't", "ACL failure in script"})
     if (error.find(refusal) != std::string_view::npos) return kAclHelp;
   const auto* const rule = rule_of(error);
   return rule == nullptr ? std::string_view{} : rule->advice;

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "../net/connect.hpp"
 #include "../envelope/envelope.hpp"
+#include "../net/connect.hpp"
 #include "answer.hpp"
 #include "script.hpp"
 

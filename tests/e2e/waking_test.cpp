@@ -17,8 +17,9 @@ class Waking : public Servers {
     std::set<std::string> begun;
     const auto until = std::chrono::steady_clock::now() + time;
     while (std::chrono::steady_clock::now() < until) {
-      begun.insert(sql("SELECT max(query_start) FROM pg_stat_activity WHERE datname = current_database()"
-                       " AND application_name = 'tide-relay reader'"));
+      begun.insert(
+          sql("SELECT max(query_start) FROM pg_stat_activity WHERE datname = current_database()"
+              " AND application_name = 'tide-relay reader'"));
       std::this_thread::sleep_for(milliseconds(50));
     }
     return begun.size() - 1;
@@ -28,9 +29,11 @@ class Waking : public Servers {
 // A transaction that published before the relay asked for notifications gives none: it has to be looked for.
 TEST_F(Waking, AQuietRelayLooksEachSecondOnlyWhileATransactionMayNotNotify) {
   set_up_pipeline();
-  Process older({"psql", "-qXd", url_, "-c", "SELECT tide.outbox_publish('orders', '{}', 'late'); SELECT pg_sleep(25)"});
+  Process older(
+      {"psql", "-qXd", url_, "-c", "SELECT tide.outbox_publish('orders', '{}', 'late'); SELECT pg_sleep(25)"});
   ASSERT_TRUE(eventually(seconds(20), [&] {
-    return sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()") == "1";
+    return sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()") ==
+           "1";
   }));
   const auto relay = start_relay();
   ASSERT_TRUE(eventually(seconds(20), [&] { return sql("SELECT state FROM tide.relay_pipelines") == "running"; }));

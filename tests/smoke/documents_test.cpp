@@ -170,6 +170,7 @@ TEST(Documents, ShowEveryOptionOfASinkWithItsDefaultInTheSampleConfiguration) {
       tables[sink].push_back({(*match)[1], (*match)[2], (*match)[3], (*match)[0]});
       ++sinks_with[(*match)[0]];
     }
+    EXPECT_GT(tables[sink].size(), 12U) << sink;
   }
   const auto sample = with_every_key();
   for (const auto& [sink, rows] : tables) {
