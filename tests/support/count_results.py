@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints "N passed, N failed[, N skipped]" for `meson test` runs, given by the JSON log of each.
+"""Prints "N passed, N failed[, N skipped]" for `meson test` runs, given by the JSON log of each; before it, what failed.
 
 Counts single GoogleTest cases. A program that crashed or ran out of time left no cases behind: it counts as one failure.
 """
@@ -18,15 +18,19 @@ def count(log):
     for case in ElementTree.parse(log.with_suffix(".junit.xml")).iter("testcase"):
         if case.find("failure") is not None or case.find("error") is not None:
             failed += 1
+            print(f"failed: {case.get('classname')}.{case.get('name')}")
         elif case.find("skipped") is not None or case.get("status") == "notrun":
             skipped += 1
         else:
             passed += 1
 
-    results = [json.loads(line)["result"] for line in log.read_text().splitlines()]
+    programs = [json.loads(line) for line in log.read_text().splitlines()]
+    bad = [program for program in programs if program["result"] not in ("OK", "SKIP", "EXPECTEDFAIL")]
+    for program in bad:
+        print(f"failed: {program['name']}, {program['result']}, see {log.with_suffix('.txt')}")
     # Meson's JUnit file tells these as passed.
-    late = sum(result in ("TIMEOUT", "INTERRUPT") for result in results)
-    failed = max(failed + late, sum(result not in ("OK", "SKIP", "EXPECTEDFAIL") for result in results))
+    late = sum(program["result"] in ("TIMEOUT", "INTERRUPT") for program in bad)
+    failed = max(failed + late, len(bad))
     return passed - late, failed, skipped
 
 
