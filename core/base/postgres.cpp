@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "base/connection_options.hpp"
 #include "base/deadline_guard.hpp"
 
 // libpqxx 7.10 deprecates calls whose successors version 6 does not have; this file is where the two meet.
@@ -34,17 +35,14 @@ std::string one_line(std::string text) {
   return text;
 }
 
-// The last word for an option wins.
-std::string with(const std::string& url, const std::string& option) {
-  const bool is_url = url.starts_with("postgresql://") || url.starts_with("postgres://");
-  return url + (!is_url ? " " : url.find('?') == std::string::npos ? "?" : "&") + option;
-}
-
-// A server that hangs accepts the connection and says nothing more. libpq counts whole seconds, at least two; the URL's
-// own word and PGCONNECT_TIMEOUT win.
-std::string with_connect_timeout(const std::string& url, std::chrono::milliseconds deadline) {
-  if (url.find("connect_timeout") != std::string::npos || std::getenv("PGCONNECT_TIMEOUT") != nullptr) return url;
-  return with(url, "connect_timeout=" + std::to_string(std::chrono::ceil<std::chrono::seconds>(deadline).count()));
+std::string connection_string(const Settings& settings) {
+  ConnectionOptions options(settings.url);
+  // A server that hangs accepts the connection and says nothing more. libpq counts whole seconds, at least two; the
+  // URL's own word and PGCONNECT_TIMEOUT win.
+  if (!options.has("connect_timeout") && std::getenv("PGCONNECT_TIMEOUT") == nullptr)
+    options.set("connect_timeout", std::to_string(std::chrono::ceil<std::chrono::seconds>(settings.deadline).count()));
+  options.set("client_encoding", "UTF8");  // whatever the database's is
+  return options.text();
 }
 
 // libpq's words for a server that is not one that the URL's target_session_attrs asks for.
@@ -120,7 +118,8 @@ class Session::Impl {
 
   template <typename Call>
   Result run(const Call& call) {
-    if (!conn_->is_open()) throw expired_ ? silent() : ConnectionLost("the PostgreSQL session was closed");
+    if (expired_) throw silent();
+    if (!conn_->is_open()) throw ConnectionLost("the PostgreSQL session was closed");
     const DeadlineGuard guard(conn_->sock(), deadline_);
     try {
       if (transaction_) return wrap(call(*transaction_));
@@ -136,14 +135,14 @@ class Session::Impl {
       if (e.sqlstate() == kReadOnly) throw ConnectionLost(place() + " takes no writes: " + one_line(e.what()));
       throw SqlError(one_line(e.what()), e.sqlstate());
     } catch (const pqxx::failure& e) {
-      throw lost(guard, e);
+      throw_lost(guard, e);
     }
   }
 
-  // What a call says that the session did not survive: that PostgreSQL was silent, where it was.
-  ConnectionLost lost(const DeadlineGuard& guard, const pqxx::failure& e) {
-    expired_ = guard.expired();
-    return expired_ ? silent() : ConnectionLost("the PostgreSQL session was lost: " + one_line(e.what()));
+  // By a call that the session did not survive: that PostgreSQL was silent, where it was.
+  [[noreturn]] void throw_lost(const DeadlineGuard& guard, const pqxx::failure& e) {
+    if (expired_ = guard.expired(); expired_) throw silent();
+    throw ConnectionLost("the PostgreSQL session was lost: " + one_line(e.what()));
   }
 
   template <typename Call>
@@ -178,7 +177,9 @@ class Session::Impl {
  private:
   static std::unique_ptr<pqxx::connection> open(const Settings& settings) {
     try {
-      return std::make_unique<pqxx::connection>(with_connect_timeout(settings.url, settings.deadline));
+      return std::make_unique<pqxx::connection>(connection_string(settings));
+    } catch (const Error&) {
+      throw;
     } catch (const std::exception& e) {
       const auto text = one_line(e.what());
       throw ConnectionLost("cannot connect to PostgreSQL: " + text +
@@ -192,9 +193,9 @@ class Session::Impl {
     return Result(std::make_shared<const Result::Rows>(Result::Rows{std::move(rows)}));
   }
 
-  [[nodiscard]] ConnectionLost silent() const {
-    return ConnectionLost("PostgreSQL did not answer within " + std::to_string(deadline_.count()) +
-                          " ms; the session was given up");
+  [[nodiscard]] Silent silent() const {
+    return Silent("PostgreSQL did not answer within " + std::to_string(deadline_.count()) +
+                  " ms; the session was given up");
   }
 
   const std::string url_;
@@ -235,8 +236,9 @@ Result Session::query(const std::string& sql, const std::vector<Param>& params) 
 }
 
 Result Session::query_prepared(const std::string& name, const std::string& sql, const std::vector<Param>& params) {
-  if (impl_->prepared.insert(name).second) {
+  if (!impl_->prepared.contains(name)) {
     impl_->control([&] { impl_->conn().prepare(name, sql); });
+    impl_->prepared.insert(name);
   }
   const auto values = pointers(params);
   return impl_->run(
@@ -248,7 +250,7 @@ void Session::begin() {
   try {
     impl_->transaction().emplace(impl_->conn());
   } catch (const pqxx::failure& e) {
-    throw impl_->lost(guard, e);
+    impl_->throw_lost(guard, e);
   }
 }
 
@@ -313,9 +315,11 @@ std::string Session::server_url() const {
     return impl_->url();  // a socket of this machine
   }
   // The name stays, for TLS and the password file.
-  auto url = with(impl_->url(), std::string("host=") + impl_->conn().hostname());
-  url = with(url, std::string("hostaddr=") + host.data());
-  return with(url, std::string("port=") + impl_->conn().port());
+  ConnectionOptions options(impl_->url());
+  options.set("host", impl_->conn().hostname());
+  options.set("hostaddr", host.data());
+  options.set("port", impl_->conn().port());
+  return options.text();
 }
 
 Session::Identity Session::identity() {
@@ -338,7 +342,8 @@ SessionPool::SessionPool(Settings settings, std::size_t size, std::function<void
 SessionPool::Lease SessionPool::borrow() {
   {
     std::unique_lock lock(mutex_);
-    free_.wait(lock, [this] { return lent_ < size_; });
+    free_.wait(lock, [this] { return given_up_ || lent_ < size_; });
+    if (given_up_) throw ConnectionLost("PostgreSQL was lost, and is not asked any more by what is being stopped");
     ++lent_;
     if (!idle_.empty()) {
       auto session = std::move(idle_.back());
@@ -361,6 +366,12 @@ void SessionPool::close_idle() {
   std::vector<std::unique_ptr<Session>> idle;
   const std::lock_guard lock(mutex_);
   idle.swap(idle_);
+}
+
+void SessionPool::give_up() {
+  const std::lock_guard lock(mutex_);
+  given_up_ = true;
+  free_.notify_all();
 }
 
 void SessionPool::give_back(std::unique_ptr<Session> session) {

@@ -26,6 +26,12 @@ class ConnectionLost : public Error {
   using Error::Error;
 };
 
+// PostgreSQL was silent past the deadline, and will most likely be so to the next who asks.
+class Silent : public ConnectionLost {
+ public:
+  using ConnectionLost::ConnectionLost;
+};
+
 // PostgreSQL refused a statement.
 class SqlError : public Error {
  public:
@@ -128,10 +134,32 @@ class SessionPool {
     friend class SessionPool;
   };
   Lease borrow();  // waits for a free one; throws ConnectionLost
-  // Closes those that nobody has: after one was lost, the others are most likely lost, too.
-  void close_idle();
+
+  // use(session), and once more with another session where the first was lost, as one may be while it waits: so it may
+  // do nothing that must not be done twice.
+  template <class Use>
+  auto run(const Use& use) {
+    for (bool again = true;; again = false) {
+      auto session = borrow();
+      try {
+        return use(*session);
+      } catch (const Silent&) {
+        session.discard();
+        close_idle();
+        throw;
+      } catch (const ConnectionLost&) {
+        session.discard();
+        close_idle();  // the others are most likely lost, too
+        if (!again) throw;
+      }
+    }
+  }
+
+  // From now on nobody gets a session, and whoever waits for one waits no longer: ConnectionLost.
+  void give_up();
 
  private:
+  void close_idle();
   void give_back(std::unique_ptr<Session> session);
 
   const Settings settings_;
@@ -141,6 +169,7 @@ class SessionPool {
   std::condition_variable free_;
   std::vector<std::unique_ptr<Session>> idle_;
   std::size_t lent_ = 0;
+  bool given_up_ = false;
 };
 
 }  // namespace tide::pg

@@ -76,10 +76,10 @@ int main(int argc, char** argv) {
   plugins->callback([&] {
     if (command == nullptr) command = cli::list_plugins;
   });
-  add(*plugins, "list", "The plugins that are installed", cli::list_plugins);
-  add(*plugins, "info", "A plugin's options, as a table", cli::plugin_info)
-      ->add_option("NAME", options.plugin, "A plugin's id or sink type, such as nats")
-      ->required();
+  config(add(*plugins, "list", "The plugins that are installed", cli::list_plugins));
+  auto* info = add(*plugins, "info", "A plugin's options, as a table", cli::plugin_info);
+  config(info);
+  info->add_option("NAME", options.plugin, "A plugin's id or sink type, such as nats")->required();
   auto* fresh = add(*plugins, "new", "Write a project for a plugin of your own, ready to build", cli::new_plugin);
   fresh->add_option("NAME", options.plugin, "The plugin's name, in lower_case: its file, its id and its sink_type")
       ->required();

@@ -27,7 +27,8 @@ fs::path templates() {
   for (const auto& folder : {installed, built}) {
     if (fs::exists(folder / "exports.map", error)) return folder;
   }
-  throw Error("the templates of a plugin are not in " + installed.string() + "; install Tide Relay's SDK");
+  throw Error("the templates of a plugin are not in " + installed.string() +
+              "; install Tide Relay's SDK (Debian's package tide-relay-dev)");
 }
 
 std::string with(std::string text, const Words& words) {

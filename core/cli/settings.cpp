@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <system_error>
 
+#include "base/connection_options.hpp"
 #include "base/error.hpp"
 #include "cli/commands.hpp"
 
@@ -22,9 +23,22 @@ FileConfig load(const Options& options) {
   return load_config(paths);
 }
 
+namespace {
+
+const std::string& checked(const std::string& url, const char* where) {
+  try {
+    const pg::ConnectionOptions options(url);
+  } catch (const Error& e) {
+    throw ConfigError(Problems{{where, e.what()}});
+  }
+  return url;
+}
+
+}  // namespace
+
 std::string postgres_url(const Options& options, const FileConfig& config) {
-  if (!options.postgres_url.empty()) return options.postgres_url;
-  if (!config.postgres.url.empty()) return config.postgres.url;
+  if (!options.postgres_url.empty()) return checked(options.postgres_url, "--postgres-url");
+  if (!config.postgres.url.empty()) return checked(config.postgres.url, "postgres.url");
   throw ConfigError(
       {{"", std::string("no PostgreSQL was named: give --postgres-url postgresql://user@host/database, or "
                         "set url under [postgres] in ") +
@@ -32,7 +46,7 @@ std::string postgres_url(const Options& options, const FileConfig& config) {
 }
 
 std::string postgres_url(const Options& options) {
-  return options.postgres_url.empty() ? postgres_url(options, load(options)) : options.postgres_url;
+  return postgres_url(options, options.postgres_url.empty() ? load(options) : FileConfig());
 }
 
 std::vector<fs::path> plugin_folders(const FileConfig& config) {

@@ -273,6 +273,7 @@ class Validator {
 }  // namespace
 
 std::string sink_type_of(const PipelineSpec& spec, const EnvPolicy& env) {
+  if (!spec.fault.empty()) throw ConfigError({{spec.where, spec.fault}});
   const OptionTable none;
   return Validator(spec, none, env).sink_type();
 }

@@ -32,7 +32,8 @@ struct SinkConfig {
   Rendering rendering;              // for the Renderer
 };
 
-// The sink_type, with variables expanded: it tells which plugin, and so which table, validate() needs.
+// The sink_type, with variables expanded: it tells which plugin, and so which table, validate() needs. Throws what is
+// wrong with a configuration that can't be read.
 std::string sink_type_of(const PipelineSpec& spec, const EnvPolicy& env);
 
 // Both throw ConfigError; validate() tells every problem at once. No error holds the value of a string.

@@ -73,10 +73,24 @@ bool AckLedger::rejected(std::uint64_t token, std::string subject, std::string e
   return true;
 }
 
+// So that a commit takes a short time, whatever was rejected: the token of the first dead letter that is too much.
+std::uint64_t AckLedger::first_letter_beyond() const {
+  std::size_t count = 0;
+  std::size_t bytes = 0;
+  for (const auto& [token, letter] : dead_letters_) {
+    bytes += letter.payload.size() + letter.headers.size();
+    if (count > 0 && (count == kLetters || bytes > kLetterBytes)) return token;
+    ++count;
+  }
+  return next_token();
+}
+
 std::optional<Acknowledged> AckLedger::acknowledge() {
   std::optional<Position> reached;
-  const auto open = std::find_if(states_.begin(), states_.end(), [](const State& s) { return !s.settled; });
-  const auto end = first_ + static_cast<std::uint64_t>(open - states_.begin());  // the first token that is not settled
+  const auto gap = std::find_if(states_.begin(), states_.end(), [](const State& s) { return !s.settled; });
+  // The first token that is not covered.
+  const auto end = std::min(first_ + static_cast<std::uint64_t>(gap - states_.begin()), first_letter_beyond());
+  const auto open = states_.begin() + static_cast<std::ptrdiff_t>(end - first_);
   while (!pages_.empty()) {
     const auto& [page, first] = pages_.front();
     if (first + page->events.size() > end) {

@@ -40,8 +40,10 @@ class AckLedger {
   [[nodiscard]] bool empty() const { return states_.empty(); }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }  // what the kept pages' texts take
 
-  // The progress since the last call, over the settled prefix; nullopt if there was none. Forgets what it covers. Its
-  // sink position leaves nothing behind it that is not settled.
+  // The progress since the last call, over the settled prefix, with at most so many dead letters; nullopt if there was
+  // none. Forgets what it covers. Its sink position leaves nothing behind it that is not settled.
+  static constexpr std::size_t kLetters = 500;
+  static constexpr std::size_t kLetterBytes = 4u << 20;  // or one letter
   std::optional<Acknowledged> acknowledge();
 
   // The sink says where it stands, and that it knows no position from before: no progress but this.
@@ -58,6 +60,7 @@ class AckLedger {
   };
 
   [[nodiscard]] const Entry& entry_of(std::uint64_t token) const;
+  [[nodiscard]] std::uint64_t first_letter_beyond() const;
   bool settle(std::uint64_t token, std::uint64_t sink_position);
 
   std::deque<Entry> pages_;

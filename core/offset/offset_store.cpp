@@ -13,6 +13,35 @@ namespace {
 // The first of the two keys of every advisory lock of this program ("tide" in ASCII); the second is the offset_id.
 constexpr const char* kLockClass = "1953064037";
 
+constexpr const char* kNoData = "02000";
+
+// An array of PostgreSQL's, as a parameter.
+class TextArray {
+ public:
+  void add(std::string_view text) {
+    begin();
+    text_ += '"';
+    for (const char c : text) {
+      if (c == '"' || c == '\\') text_ += '\\';
+      text_ += c;
+    }
+    text_ += '"';
+  }
+  void add_or_null(std::string_view text) {
+    if (!text.empty()) return add(text);
+    begin();
+    text_ += "NULL";
+  }
+  [[nodiscard]] bool empty() const { return text_.size() == 1; }
+  [[nodiscard]] std::string text() const { return text_ + '}'; }
+
+ private:
+  void begin() {
+    if (!empty()) text_ += ',';
+  }
+  std::string text_ = "{";
+};
+
 std::string host_and_pid() {
   std::array<char, 256> name{};
   ::gethostname(name.data(), name.size() - 1);
@@ -24,8 +53,9 @@ std::string host_and_pid() {
 OffsetStore::OffsetStore(const pg::Settings& settings, PositionMemory& memory)
     : session_(settings), memory_(memory), relay_(host_and_pid()) {
   // An offset that is lost in a crash of the server is found again by delivering the same events again, which the sink
-  // recognises; waiting for the disk each time would buy nothing. A stuck row must not hold up the other pipelines.
-  session_.query("SET synchronous_commit = off; SET lock_timeout = '1s'");
+  // recognises; waiting for the disk each time would buy nothing. A row that somebody holds must not keep the other
+  // pipelines, and the lease, for long.
+  session_.query("SET synchronous_commit = off; SET lock_timeout = '500ms'");
   session_.query("DELETE FROM tide.relays WHERE backend_pid NOT IN (SELECT pid FROM pg_catalog.pg_stat_activity)");
   beat();
   read_mark();
@@ -116,25 +146,17 @@ void OffsetStore::commit(std::int64_t offset_id, const Acknowledged& progress) {
   const bool with_letters = !progress.dead_letters().empty() || !progress.retried_letters().empty();
   if (with_letters) session_.begin();
   try {
-    for (const auto& d : progress.dead_letters()) {
-      session_.query(
-          "INSERT INTO tide.dead_letter_messages (pipeline, outbox, consumer_group, outbox_id, created_at, "
-          "stream_table,"
-          " op, dedup_key, headers, payload, subject, error)"
-          " SELECT c.pipeline, b.name, c.consumer_group, $2::bigint, to_timestamp($3::bigint / 1000000.0), $4, $5, $6,"
-          " $7::jsonb, $8::jsonb, $9, $10 FROM tide.consumer_offsets c JOIN tide.outboxes b USING (outbox_id) WHERE "
-          "c.offset_id = $1",
-          {params[0], std::to_string(d.outbox_id), std::to_string(d.created_at_us), d.stream_table, d.op, d.key,
-           d.headers.empty() ? pg::Param() : d.headers, d.payload, d.subject.empty() ? pg::Param() : d.subject,
-           d.error});
-    }
+    add_letters(params[0], progress.dead_letters());
     settle_letters(progress.retried_letters());
     crash_point("mid_commit");
-    session_.query_prepared("commit_offset",
-                            "UPDATE tide.consumer_offsets SET last_id = $2, snapshot = $3, next_xid = $4,"
-                            " late_snapshot = $5, late_next_xid = $6, late_id = $7, sink_position = $8,"
-                            " committed_at = now() WHERE offset_id = $1",
-                            params);
+    const auto moved =
+        session_.query_prepared("commit_offset",
+                                "UPDATE tide.consumer_offsets SET last_id = $2, snapshot = $3, next_xid = $4,"
+                                " late_snapshot = $5, late_next_xid = $6, late_id = $7, sink_position = $8,"
+                                " committed_at = now() WHERE offset_id = $1 RETURNING 1",
+                                params);
+    if (moved.empty())
+      throw pg::SqlError("its offset was deleted (tide.relay_delete): nothing can be committed any more", kNoData);
     if (with_letters) session_.commit();
     memory_.reached(offset_id, p.last_id);
     crash_point("after_commit");
@@ -144,28 +166,60 @@ void OffsetStore::commit(std::int64_t offset_id, const Acknowledged& progress) {
   }
 }
 
+void OffsetStore::add_letters(const pg::Param& offset_id, const std::vector<DeadLetter>& letters) {
+  if (letters.empty()) return;
+  TextArray ids, created, tables, ops, keys, headers, payloads, subjects, errors;
+  for (const auto& letter : letters) {
+    ids.add(std::to_string(letter.outbox_id));
+    created.add(std::to_string(letter.created_at_us));
+    tables.add(letter.stream_table);
+    ops.add(letter.op);
+    keys.add(letter.key);
+    headers.add_or_null(letter.headers);
+    payloads.add(letter.payload);
+    subjects.add_or_null(letter.subject);
+    errors.add(letter.error);
+  }
+  session_.query(
+      "INSERT INTO tide.dead_letter_messages (pipeline, outbox, consumer_group, outbox_id, created_at, stream_table,"
+      " op, dedup_key, headers, payload, subject, error)"
+      " SELECT c.pipeline, b.name, c.consumer_group, d.id, to_timestamp(d.created / 1000000.0), d.stream_table, d.op,"
+      " d.dedup_key, d.headers::jsonb, d.payload::jsonb, d.subject, d.error"
+      " FROM tide.consumer_offsets c JOIN tide.outboxes b USING (outbox_id),"
+      " unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],"
+      " $10::text[]) WITH ORDINALITY AS d (id, created, stream_table, op, dedup_key, headers, payload, subject, error,"
+      " n) WHERE c.offset_id = $1 ORDER BY d.n",
+      {offset_id, ids.text(), created.text(), tables.text(), ops.text(), keys.text(), headers.text(), payloads.text(),
+       subjects.text(), errors.text()});
+}
+
 // A letter that somebody is discarding at this moment is passed over: a commit must not wait for people. If they change
 // their mind it is sent once more, under the same key.
 void OffsetStore::settle_letters(const std::vector<RetriedLetter>& letters) {
-  constexpr const char* kUnlocked = " FOR UPDATE SKIP LOCKED)";
-  std::string stored;
+  TextArray stored, rejected, subjects, errors;
   for (const auto& letter : letters) {
     const auto id = std::to_string(letter.dead_letter_id);
     if (!letter.rejected) {
-      stored += (stored.empty() ? "{" : ",") + id;
+      stored.add(id);
       continue;
     }
-    session_.query(std::string("UPDATE tide.dead_letter_messages SET state = 'dead', tries = tries + 1, subject = $2,"
-                               " error = $3, failed_at = now() WHERE dead_letter_id = (SELECT dead_letter_id FROM"
-                               " tide.dead_letter_messages WHERE dead_letter_id = $1") +
-                       kUnlocked,
-                   {id, letter.subject.empty() ? pg::Param() : letter.subject, letter.error});
+    rejected.add(id);
+    subjects.add_or_null(letter.subject);
+    errors.add(letter.error);
   }
-  if (stored.empty()) return;
-  session_.query(std::string("DELETE FROM tide.dead_letter_messages WHERE dead_letter_id IN (SELECT dead_letter_id FROM"
-                             " tide.dead_letter_messages WHERE dead_letter_id = ANY($1::bigint[])") +
-                     kUnlocked,
-                 {stored + '}'});
+  const std::string unlocked =
+      "(SELECT dead_letter_id FROM tide.dead_letter_messages WHERE dead_letter_id = ANY($1::bigint[])"
+      " FOR UPDATE SKIP LOCKED)";
+  if (!rejected.empty())
+    session_.query(
+        "UPDATE tide.dead_letter_messages m SET state = 'dead', tries = tries + 1, subject = d.subject,"
+        " error = d.error, failed_at = now()"
+        " FROM unnest($1::bigint[], $2::text[], $3::text[]) d (id, subject, error)"
+        " WHERE m.dead_letter_id = d.id AND m.dead_letter_id IN " +
+            unlocked,
+        {rejected.text(), subjects.text(), errors.text()});
+  if (!stored.empty())
+    session_.query("DELETE FROM tide.dead_letter_messages WHERE dead_letter_id IN " + unlocked, {stored.text()});
 }
 
 void OffsetStore::note(std::int64_t offset_id, const std::string& state, const std::string& error) {

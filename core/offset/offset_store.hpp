@@ -37,7 +37,8 @@ class OffsetStore {
   void release(std::int64_t offset_id);
 
   // Moves the offset; stores new dead letters, and removes or renews those that were sent again, with it in one
-  // transaction. Throws pg::ConnectionLost when the session, and every lock with it, is gone.
+  // transaction. Throws pg::ConnectionLost when the session, and every lock with it, is gone; pg::SqlError when the
+  // offset was deleted.
   void commit(std::int64_t offset_id, const Acknowledged& progress);
 
   // Tells what the pipeline is doing, for people: "running", "waiting", "stopped", … and why.
@@ -65,6 +66,7 @@ class OffsetStore {
 
   void unlock(const std::string& offset_id);
   void end_hung_holder(const std::string& offset_id);
+  void add_letters(const pg::Param& offset_id, const std::vector<DeadLetter>& letters);
   void settle_letters(const std::vector<RetriedLetter>& letters);
 
   std::mutex mutex_;

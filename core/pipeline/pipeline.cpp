@@ -88,6 +88,7 @@ void Pipeline::run(const std::stop_token& stop) {
       return;
     } catch (const SinkDown& e) {
       if (once_ && ++failures == kOnceTries) throw;
+      if (Clock::now() - connected_at_ > config_.settings.retry_max) backoff_.reset();  // another outage than the last
       pause = backoff_.next();
       spdlog::warn("pipeline '{}': {}; what was in flight is sent again in {} ms", name_, e.what(), pause.count());
       note("retrying", e.what());
@@ -113,6 +114,7 @@ bool Pipeline::connect(const std::stop_token& stop) {
     milliseconds pause;
     try {
       sink_ = std::make_unique<Sink>(plugin_, name_, config_.values, sink_position_, kConnectDeadline);
+      connected_at_ = Clock::now();
       spdlog::info("pipeline '{}': running, from event {} on", name_, read_to_.last_id);
       note("running");
       return true;
@@ -165,8 +167,9 @@ void Pipeline::deliver(const std::stop_token& stop) {
     } else if (!retry_.empty()) {
       send_again(stop);
     }
-    const bool letters_wait = letters_left_ && nothing_open();
-    if (now >= commit_at_ || letters_wait || window_used() > kWindow / 2 || ledger_.bytes() > kWindowBytes / 2) {
+    // What waits for the ledger to be empty need not wait for the time.
+    const bool wanted = (letters_left_ || memory_.spent()) && nothing_open();
+    if (now >= commit_at_ || wanted || window_used() > kWindow / 2 || ledger_.bytes() > kWindowBytes / 2) {
       commit();
     }
     if (!idling()) continue;
@@ -174,7 +177,8 @@ void Pipeline::deliver(const std::stop_token& stop) {
     idle(stop);
   }
   if (stop.stop_requested()) crash_point("during_shutdown");
-  commit();
+  while (commit()) {
+  }
   tell_dropped();
   sink_.reset();
 }
@@ -505,16 +509,17 @@ void Pipeline::stand_at(std::uint64_t sink_position) {
   sink_position_ = progress.sink_position();
 }
 
-void Pipeline::commit() {
+bool Pipeline::commit() {
   commit_at_ = Clock::now() + kCommitEvery;
   if (Clock::now() >= tell_dropped_at_) tell_dropped();
   const auto progress = ledger_.acknowledge();
-  if (!progress) return;
+  if (!progress) return false;
   memory_held_.set(ledger_.bytes());
   crash_point("after_ack_before_commit");
   offsets_.commit(offset_id_, *progress);
   sink_position_ = progress->sink_position();
   sent_again_.erase(sent_again_.begin(), sent_again_.lower_bound(ledger_.first_token()));
+  return true;
 }
 
 void Pipeline::note(const std::string& state, const std::string& error) {

@@ -78,7 +78,7 @@ class Pipeline {
   void tell_dropped();
   void send_again(const std::stop_token& stop);
   void requeue_everything();
-  void commit();
+  bool commit();  // false: there was nothing to commit
   void note(const std::string& state, const std::string& error = {});
   void sleep_for(std::chrono::milliseconds time, const std::stop_token& stop);
   [[nodiscard]] bool nothing_open() const;  // all that was read is settled
@@ -133,6 +133,7 @@ class Pipeline {
   bool left_before_ = false;  // the sink's server took its leave, and nothing was stored since
   Backoff backoff_;
   Backoff slow_backoff_;
+  Clock::time_point connected_at_{};
   Clock::time_point commit_at_{};
   std::string noted_state_, noted_error_;
 

@@ -12,11 +12,15 @@ std::vector<PipelineSpec> read_catalog(pg::Session& session, const std::string& 
     spec.name = rows.at(row, 0);
     spec.outbox = rows.at(row, 1);
     spec.group = rows.at(row, 2);
-    spec.sink = parse_json(rows.at(row, 3));
     spec.enabled = rows.at(row, 4) == "t";
     spec.where = "pipeline '" + spec.name + "'";
     spec.write_below = data_dir;
     spec.version = rows.at(row, 5);
+    try {
+      spec.sink = parse_json(rows.at(row, 3));
+    } catch (const Error& e) {  // of this pipeline alone
+      spec.fault = e.what();
+    }
     specs.push_back(std::move(spec));
   }
   return specs;

@@ -49,6 +49,12 @@ void refuse_transaction_pooler(pg::Session& one, const pg::Settings& settings) {
               "); a relay needs sessions of its own: name PostgreSQL itself in the URL, or a pool in session mode");
 }
 
+// What another try may well get: somebody held a lock, or PostgreSQL was short of something.
+bool passes(const pg::SqlError& error) {
+  const auto& state = error.sqlstate;
+  return state.starts_with("40") || state.starts_with("53") || state == "55P03" || state == "57014";
+}
+
 std::string fingerprint_of(const PipelineSpec& spec) {
   return spec.outbox + '\n' + spec.group + '\n' + spec.version + '\n' + to_json(spec.sink);
 }
@@ -101,6 +107,7 @@ RunResult Relay::run() {
       if (!settings_.once) spdlog::error("{}; stopping what runs, to try again", e.what());
       service_.status(e.what());
       told_.clear();
+      if (readers_) readers_->give_up();
       stop_all();
       service_.alive();
       if (settings_.once) throw;
@@ -215,7 +222,6 @@ void Relay::serve() {
     }
     return;
   }
-  sweeper_ = std::jthread([this](const std::stop_token& stop) { sweep(stop); });
   auto next_round = Clock::now();
   while (!stop_.stop_requested()) {
     if (settings_.reload_asked()) reload();
@@ -226,6 +232,8 @@ void Relay::serve() {
     if (Clock::now() >= next_round || catalog_changed_) {
       next_round = Clock::now() + kRound;
       round();
+      // What a new pipeline has not delivered is kept once it has an offset.
+      if (!sweeper_.joinable()) sweeper_ = std::jthread([this](const std::stop_token& stop) { sweep(stop); });
       tell_service();
       if (Clock::now() >= remember_at_) remember_positions();
     }
@@ -246,7 +254,26 @@ void Relay::round() {
   for (const auto& spec : specs) {
     if (!running_.contains(spec.name)) take(spec);
   }
-  if (letters_changed_ || Clock::now() >= letters_at_) pass_letters_on();
+  if (letters_changed_ || Clock::now() >= letters_at_) {
+    stop_deleted();
+    pass_letters_on();
+  }
+}
+
+// Those whose offset was deleted, for they can commit nothing: what is still wanted under their name begins anew.
+void Relay::stop_deleted() {
+  std::string ids;
+  for (const auto& [name, r] : running_) ids += (ids.empty() ? "{" : ",") + std::to_string(r->offset_id);
+  if (ids.empty()) return;
+  const auto rows = watch_->query(
+      "SELECT id FROM unnest($1::bigint[]) id WHERE NOT EXISTS (SELECT FROM tide.consumer_offsets WHERE offset_id = "
+      "id)",
+      {ids + '}'});
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    for (const auto& [name, r] : running_) {
+      if (r->offset_id == rows.integer(row, 0)) r->thread.request_stop();
+    }
+  }
 }
 
 // Tells those pipelines that have dead letters to send again: one question for all of them.
@@ -297,8 +324,17 @@ void Relay::take(const PipelineSpec& spec) {
     start(spec, fingerprint);
   } catch (const pg::SqlError& e) {
     spdlog::error("{}: {}", spec.where, e.what());
-    worse(RunResult::misconfigured);
-    hold(spec.name, fingerprint, kHoldMisconfigured);
+    worse(passes(e) ? RunResult::failed : RunResult::misconfigured);
+    hold(spec.name, fingerprint, passes(e) ? kHoldFailed : kHoldMisconfigured);
+  }
+}
+
+// For people: where it can't be, that is no reason to stop anything.
+void Relay::note(const std::string& name, std::int64_t offset_id, const std::string& state, const std::string& text) {
+  try {
+    offsets_->note(offset_id, state, text);
+  } catch (const pg::SqlError& e) {
+    spdlog::warn("pipeline '{}': its state can't be noted: {}", name, e.what());
   }
 }
 
@@ -341,11 +377,7 @@ void Relay::start(const PipelineSpec& spec, const std::string& fingerprint) {
   }
   if (!fault.empty()) {
     spdlog::error("{}", fault);
-    try {
-      offsets_->note(owned->offset_id, "misconfigured", fault);
-    } catch (const pg::SqlError& e) {
-      spdlog::warn("{}: its state can't be noted: {}", spec.where, e.what());
-    }
+    note(spec.name, owned->offset_id, "misconfigured", fault);
     offsets_->release(owned->offset_id);
     worse(RunResult::misconfigured);
     hold(spec.name, fingerprint, kHoldMisconfigured);
@@ -395,7 +427,7 @@ void Relay::reap() {
     if (ended->lost_postgres) throw pg::ConnectionLost("pipeline '" + name + "': " + ended->error);
     if (!ended->error.empty()) {
       spdlog::error("pipeline '{}': {}", name, ended->error);
-      offsets_->note(ended->offset_id, "failed", ended->error);
+      note(name, ended->offset_id, "failed", ended->error);
       worse(RunResult::failed);
       hold(name, ended->fingerprint, kHoldFailed);
     }
@@ -409,17 +441,13 @@ void Relay::sweep(const std::stop_token& stop) {
   Wakeup never;
   while (!stop.stop_requested()) {
     try {
-      auto session = readers_->borrow();
-      try {
-        const auto swept = session->query(
+      const auto swept = readers_->run([](pg::Session& session) {
+        return session.query(
             "SELECT CASE WHEN pg_try_advisory_xact_lock(1953064037, -1)"
             " THEN tide.outbox_sweep(NULL, " +
             std::to_string(kSweepRows) + ") END");
-        if (swept.integer(0, 0) >= kSweepRows) continue;
-      } catch (const pg::ConnectionLost&) {
-        session.discard();
-        throw;
-      }
+      });
+      if (swept.integer(0, 0) >= kSweepRows) continue;
     } catch (const Error& e) {
       spdlog::debug("sweep: {}", e.what());  // whoever owns the pipelines tells it aloud
     }
@@ -439,7 +467,7 @@ void Relay::tell_hanging() {
                       "; this pipeline stands still until it returns, or until the relay is started again "
                       "with a plugin that is mended";
     spdlog::error("pipeline '{}': {}", name, text);
-    offsets_->note(r->offset_id, "failed", text);
+    note(name, r->offset_id, "failed", text);
   }
 }
 

@@ -73,7 +73,9 @@ class Relay {
   void remember_positions();
   void sweep(const std::stop_token& stop);
   void round();
+  void stop_deleted();
   void pass_letters_on();
+  void note(const std::string& name, std::int64_t offset_id, const std::string& state, const std::string& text);
   [[nodiscard]] std::vector<PipelineSpec> wanted();
   void take(const PipelineSpec& spec);
   void start(const PipelineSpec& spec, const std::string& fingerprint);

@@ -13,10 +13,19 @@ struct Installed {
 
 // Nothing: there is no schema `tide`. Throws Error for one that is not this program's.
 std::optional<Installed> installed(pg::Session& session) {
-  const auto found = session.query(
-      "SELECT (SELECT current_database()), to_regnamespace('tide') IS NOT NULL,"
-      " EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass('tide.installation')"
-      " AND attname = 'product')");
+  const auto found = [&] {
+    try {
+      return session.query(
+          "SELECT (SELECT current_database()), to_regnamespace('tide') IS NOT NULL,"
+          " EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass('tide.installation')"
+          " AND attname = 'product')");
+    } catch (const pg::SqlError& e) {
+      if (e.sqlstate != "42501") throw;
+      throw Error(std::string(e.what()) +
+                  "; the owner of the schema gives this login its role: GRANT tide_relay TO LOGIN (tide_admin, for "
+                  "dead-letters retry and discard)");
+    }
+  }();
   if (found.at(0, 1) != "t") return std::nullopt;
   const auto foreign = [&] {
     return Error("database \"" + std::string(found.at(0, 0)) +

@@ -88,7 +88,6 @@ void check(Plugin& plugin, const tide_sink* theirs) {
   plugin.sink_types = split(theirs->sink_types, '|');
   plugin.version = theirs->version;
   plugin.description = theirs->description;
-  plugin.capabilities = theirs->capabilities;
   std::memcpy(&plugin.ops, ops, std::min<std::size_t>(ops->struct_size, sizeof plugin.ops));
   try {
     plugin.options = copy_options(theirs->options, theirs->option_count, theirs->option_size);

@@ -21,7 +21,6 @@ struct Plugin {
   std::vector<std::string> sink_types;
   std::string version;
   std::string description;
-  std::uint64_t capabilities = 0;
   OptionTable options;
   tide_ops ops{};
   std::vector<std::string> stray_exports;  // symbols beside the entry

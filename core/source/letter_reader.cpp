@@ -24,13 +24,7 @@ LetterReader::LetterReader(pg::SessionPool& sessions, std::string pipeline, std:
     : sessions_(sessions), pipeline_(std::move(pipeline)), outbox_(std::move(outbox)), version_(std::move(version)) {}
 
 pg::Result LetterReader::query(const std::string& name, const char* sql, const std::vector<pg::Param>& params) {
-  auto session = sessions_.borrow();
-  try {
-    return session->query_prepared(name, sql, params);
-  } catch (const pg::ConnectionLost&) {
-    session.discard();
-    throw;
-  }
+  return sessions_.run([&](pg::Session& session) { return session.query_prepared(name, sql, params); });
 }
 
 std::set<std::int64_t> LetterReader::wanted(const std::vector<std::int64_t>& letters) {

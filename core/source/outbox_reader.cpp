@@ -81,24 +81,13 @@ OutboxReader::OutboxReader(pg::SessionPool& sessions, std::int64_t outbox_id, st
 
 void OutboxReader::prepare_session(pg::Session& session) {
   // What it writes, a wake-up's flag and what is swept, may be forgotten in a crash: no standby need have it first.
+  // Somebody who locks a table, for VACUUM FULL say, holds up its own pipelines and no other.
   session.query(
-      "SET synchronous_commit = off; SET default_transaction_isolation = 'repeatable read'; SET plan_cache_mode = "
+      "SET synchronous_commit = off; SET lock_timeout = '2s'; SET default_transaction_isolation = 'repeatable read'; "
+      "SET plan_cache_mode = "
       "force_generic_plan;"
       "SET jit = off; SET max_parallel_workers_per_gather = 0; SET enable_seqscan = off; SET enable_bitmapscan = off;"
       "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off");
-}
-
-pg::Result OutboxReader::query(const std::vector<pg::Param>& params) {
-  for (bool again = true;; again = false) {
-    auto session = sessions_.borrow();
-    try {
-      return session->query_prepared(statement_, sql_, params);
-    } catch (const pg::ConnectionLost&) {
-      session.discard();
-      sessions_.close_idle();
-      if (!again) throw;  // reading changes nothing, so a session that was lost while it waited costs one more try
-    }
-  }
 }
 
 std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::size_t limit, std::size_t max_bytes) {
@@ -111,7 +100,8 @@ std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::si
   params[5] = std::to_string(limit);
   params[6] = std::to_string(max_bytes);
 
-  const auto rows = query(params);
+  const auto rows =
+      sessions_.run([&](pg::Session& session) { return session.query_prepared(statement_, sql_, params); });
   auto page = std::make_shared<Page>();
   page->storage = std::make_shared<const pg::Result>(rows);
   page->before = position;
@@ -165,13 +155,9 @@ std::shared_ptr<const Page> OutboxReader::read(const Position& position, std::si
 }
 
 void OutboxReader::ask_wake(bool asked) {
-  auto session = sessions_.borrow();
-  try {
-    session->query("SELECT setval('" + wake_ + "', " + (asked ? "2" : "1") + ")");
-  } catch (const pg::ConnectionLost&) {
-    session.discard();
-    throw;
-  }
+  sessions_.run([&](pg::Session& session) {
+    return session.query("SELECT setval('" + wake_ + "', " + (asked ? "2" : "1") + ")");
+  });
 }
 
 }  // namespace tide

@@ -21,8 +21,6 @@ class OutboxReader : public Source {
   static void prepare_session(pg::Session& session);
 
  private:
-  pg::Result query(const std::vector<pg::Param>& params);
-
   pg::SessionPool& sessions_;
   const std::string outbox_;
   const std::string key_prefix_;

@@ -33,7 +33,7 @@ BEGIN
   END;
   IF product IS DISTINCT FROM 'tide-relay' THEN
     RAISE EXCEPTION 'this database has a schema "tide" that Tide Relay did not make'
-      USING HINT = 'Use another database, or rename that schema: ALTER SCHEMA tide RENAME TO …';
+      USING HINT = 'Use another database, or rename that schema: ALTER SCHEMA tide RENAME TO ...';
   END IF;
   FOR object IN
     SELECT 'SCHEMA tide'

@@ -325,7 +325,7 @@ BEGIN
         coalesce('a JSON ' || jsonb_typeof(config), 'NULL') USING ERRCODE = 'invalid_parameter_value';
   ELSIF jsonb_typeof(config -> 'sink_type') IS DISTINCT FROM 'string' THEN
     RAISE EXCEPTION 'pipeline "%": the configuration needs "sink_type", a string', relay_set_outbox.pipeline
-      USING ERRCODE = 'invalid_parameter_value', HINT = 'Like {"sink_type": "nats", …}';
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Like {"sink_type": "nats", ...}';
   END IF;
   PERFORM tide.relay_claim(relay_set_outbox.pipeline, outbox_name, relay_set_outbox.consumer_group,
                            coalesce(config ->> 'start', 'earliest'));
@@ -344,7 +344,7 @@ BEGIN
     WHERE p.name = relay_set_enabled.pipeline;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'pipeline "%" does not exist', coalesce(relay_set_enabled.pipeline, 'NULL')
-      USING ERRCODE = 'undefined_object', HINT = 'Set it first: SELECT tide.relay_set_outbox(…). '
+      USING ERRCODE = 'undefined_object', HINT = 'Set it first: SELECT tide.relay_set_outbox(...). '
         'A pipeline of a configuration file is switched there.';
   END IF;
   PERFORM pg_notify('tide_pipelines', relay_set_enabled.pipeline);
@@ -431,7 +431,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE EXCEPTION 'pipeline "%" does not exist', coalesce(dead_letters_retry.pipeline, 'NULL')
       USING ERRCODE = 'undefined_object', HINT = 'A dead letter goes only to the pipeline that rejected it. Set one of that '
-        'name again, or discard its letters: SELECT tide.dead_letters_discard(…)';
+        'name again, or discard its letters: SELECT tide.dead_letters_discard(...)';
   END IF;
   UPDATE tide.dead_letter_messages m SET state = 'retrying'
     WHERE m.pipeline = dead_letters_retry.pipeline AND m.outbox = box AND m.state = 'dead';

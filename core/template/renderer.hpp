@@ -29,7 +29,6 @@ struct MessageTemplates {
 };
 
 struct Route {
-  std::string name;             // for messages to people: routes[2] "eu orders"
   std::vector<Condition> when;  // all must hold
   bool drop = false;            // the event is not sent, and is delivered thereby
   MessageTemplates message;

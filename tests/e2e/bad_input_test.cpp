@@ -134,5 +134,31 @@ TEST_F(BadInput, TwoPipelinesOfOneGroupAreRefused) {
          {"pipeline \"p\"", "pipeline \"q\"", "can not share"});
 }
 
+TEST_F(BadInput, AConfigurationInTheCatalogThatCannotBeReadStopsItsPipelineAlone) {
+  set_up_pipeline();
+  sql(R"(SELECT tide.relay_set_outbox('odd', 'orders', 'odd', '{"sink_type": "nats", "batch_size": 1e400}'))");
+  sql("SELECT tide.relay_enable('odd')");
+  const auto relay = start_relay();
+  EXPECT_TRUE(relay->wait_for_output("pipeline 'odd': not valid JSON: a number is", std::chrono::seconds(10)))
+      << relay->err();
+  publish(1);
+  EXPECT_TRUE(js().wait_for_messages(stream_, 1, std::chrono::seconds(10)));
+  EXPECT_EQ(sql("SELECT state FROM tide.relay_pipelines WHERE pipeline = 'odd'"), "misconfigured");
+  EXPECT_EQ(relay->err().find("stopping what runs"), std::string::npos) << relay->err();
+  EXPECT_EQ(relay->terminate(), 0);
+}
+
+TEST_F(BadInput, ALoginWithoutItsRoleIsToldWhichOneItNeeds) {
+  ASSERT_EQ(relay("init").exit_code, 0);
+  sql("CREATE ROLE stranger LOGIN");
+  const auto database = url_.substr(url_.rfind('/') + 1);
+  for (const auto* command : {"run", "status", "check"}) {
+    auto words = std::vector<std::string>{program(), command, "--postgres-url", postgres_->url(database, "stranger")};
+    if (words[1] == "run") words.push_back("--once");
+    if (words[1] == "check") words.push_back("--connect");
+    expect(run(words, env_), 1, {"permission denied for schema tide", "GRANT tide_relay TO"});
+  }
+}
+
 }  // namespace
 }  // namespace tide::test

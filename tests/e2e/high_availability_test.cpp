@@ -78,7 +78,7 @@ TEST_F(HighAvailability, AHungRelayIsReplacedAndCanNotCommitAfterwards) {
   EXPECT_TRUE(js().wait_for_messages(stream_, 200, seconds(10)));
 
   first->kill(SIGCONT);
-  EXPECT_TRUE(first->wait_for_output("session was lost", seconds(10))) << "it notices that it lost its locks";
+  EXPECT_TRUE(first->wait_for_output("the PostgreSQL session was", seconds(10))) << "it notices that it lost its locks";
   publish(100, "last");
   EXPECT_TRUE(js().wait_for_messages(stream_, 300, seconds(10)));
   ASSERT_TRUE(eventually(seconds(5), [&] { return sql("SELECT lag FROM tide.consumer_lag") == "0"; }));

@@ -103,5 +103,27 @@ TEST_F(Isolation, DeliveredEventsAreSweptWithoutBloat) {
       << "the relay sweeps by itself: " << sql("SELECT * FROM tide.outbox_status('orders')");
 }
 
+TEST_F(Isolation, ATableThatSomebodyLocksHoldsUpItsOwnPipelineAlone) {
+  ASSERT_EQ(relay("init").exit_code, 0);
+  js().create_stream("LOCKED", {"locked.>"});
+  pipeline("one", nats_->url(), "locked.one.{op}");
+  pipeline("other", nats_->url(), "locked.other.{op}");
+  const auto relay = start_relay();
+  ASSERT_TRUE(eventually(
+      seconds(20), [&] { return sql("SELECT count(*) FROM tide.relay_pipelines WHERE state = 'running'") == "2"; }));
+  Process locker(
+      {"psql", "-XAtqd", url_, "-c",
+       "BEGIN; LOCK TABLE tide.outbox_1 IN ACCESS EXCLUSIVE MODE; SELECT 'locked'; SELECT pg_sleep(8); COMMIT"});
+  ASSERT_TRUE(relay->wait_for_output("pipeline 'one': ", seconds(20))) << relay->err();
+  EXPECT_TRUE(relay->wait_for_output("lock timeout", seconds(20))) << relay->err();
+  sql("INSERT INTO tide.outbox_messages (outbox, payload) VALUES ('other', '1')");
+  EXPECT_TRUE(js().wait_for_messages("LOCKED", 1, seconds(5)));
+  ASSERT_EQ(locker.wait(seconds(30)), 0);
+  sql("INSERT INTO tide.outbox_messages (outbox, payload) VALUES ('one', '1')");
+  EXPECT_TRUE(js().wait_for_messages("LOCKED", 2, seconds(30)));
+  EXPECT_EQ(relay->err().find("stopping what runs"), std::string::npos) << relay->err();
+  EXPECT_EQ(relay->terminate(), 0);
+}
+
 }  // namespace
 }  // namespace tide::test

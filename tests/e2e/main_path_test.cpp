@@ -221,5 +221,27 @@ TEST_F(Running, ASecondRelayTakesOverWhenTheFirstDies) {
   EXPECT_EQ(js().info(stream_).messages, 20u);
 }
 
+// By somebody who deletes it and sets it again, as it was: what the old one had is nobody's.
+TEST_F(Running, APipelineWhoseOffsetIsDeletedBeginsAnew) {
+  set_up_pipeline();
+  const auto relay = start_relay();
+  publish(10);
+  ASSERT_TRUE(eventually(seconds(10), [&] { return sql("SELECT lag FROM tide.consumer_lag") == "0"; }));
+  const auto offset = sql("SELECT offset_id FROM tide.consumer_offsets");
+  sql("BEGIN; SELECT tide.relay_delete('p'); SELECT tide.relay_set_outbox('p', 'orders', 'g', '{\"sink_type\": "
+      "\"nats\","
+      " \"url\": \"" +
+      nats_->url() + "\", \"subject\": \"" + stream_ + ".{op}\"}'); SELECT tide.relay_enable('p'); COMMIT");
+  publish(10, "again");
+  EXPECT_TRUE(eventually(seconds(20),
+                         [&] {
+                           return sql("SELECT offset_id <> " + offset +
+                                      " AND last_id > 0 AND state = 'running' FROM tide.consumer_offsets") == "t";
+                         }))
+      << sql("SELECT * FROM tide.consumer_offsets") << relay->err();
+  EXPECT_EQ(keys().size(), 20u) << "the sink knows those that were sent again";
+  EXPECT_EQ(relay->terminate(), 0);
+}
+
 }  // namespace
 }  // namespace tide::test

@@ -6,8 +6,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <condition_variable>
 #include <csignal>
+#include <deque>
 #include <fstream>
+#include <mutex>
+#include <thread>
 
 #include "support/servers.hpp"
 
@@ -24,8 +28,12 @@ class NotifySocket {
     address.sun_family = AF_UNIX;
     path().copy(address.sun_path, sizeof address.sun_path - 1);
     if (::bind(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) throw std::runtime_error("bind");
+    reader_ = std::jthread([this](const std::stop_token& stop) { read(stop); });
   }
-  ~NotifySocket() { ::close(fd_); }
+  ~NotifySocket() {
+    reader_ = {};  // joins
+    ::close(fd_);
+  }
   NotifySocket(const NotifySocket&) = delete;
   NotifySocket& operator=(const NotifySocket&) = delete;
 
@@ -33,20 +41,35 @@ class NotifySocket {
 
   // Whether a message that begins so comes within the time. Those before it are dropped.
   bool hears(const std::string& wanted, milliseconds timeout = seconds(30)) {
-    const auto deadline = std::chrono::steady_clock::now() + timeout;
-    while (true) {
-      const auto left = std::chrono::ceil<milliseconds>(deadline - std::chrono::steady_clock::now());
-      pollfd waiting{fd_, POLLIN, 0};
-      if (left.count() <= 0 || ::poll(&waiting, 1, static_cast<int>(left.count())) <= 0) return false;
-      std::array<char, 4096> buffer{};
-      const auto size = ::recv(fd_, buffer.data(), buffer.size(), 0);
-      if (size > 0 && std::string_view(buffer.data(), static_cast<std::size_t>(size)).starts_with(wanted)) return true;
-    }
+    std::unique_lock lock(mutex_);
+    bool heard = false;
+    return heard_.wait_for(lock, timeout, [&] {
+      for (; !heard && !messages_.empty(); messages_.pop_front()) heard = messages_.front().starts_with(wanted);
+      return heard;
+    });
   }
 
  private:
+  // All the time: whoever writes to a socket that is full would wait.
+  void read(const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      pollfd waiting{fd_, POLLIN, 0};
+      if (::poll(&waiting, 1, 20) <= 0) continue;
+      std::array<char, 4096> buffer{};
+      const auto size = ::recv(fd_, buffer.data(), buffer.size(), 0);
+      if (size <= 0) continue;
+      const std::lock_guard lock(mutex_);
+      messages_.emplace_back(buffer.data(), static_cast<std::size_t>(size));
+      heard_.notify_all();
+    }
+  }
+
   TempDir dir_;
   const int fd_;
+  std::mutex mutex_;
+  std::condition_variable heard_;
+  std::deque<std::string> messages_;
+  std::jthread reader_;
 };
 
 class Service : public testing::Test {

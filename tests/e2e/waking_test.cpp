@@ -19,7 +19,7 @@ class Waking : public Servers {
     while (std::chrono::steady_clock::now() < until) {
       begun.insert(
           sql("SELECT max(query_start) FROM pg_stat_activity WHERE datname = current_database()"
-              " AND application_name = 'tide-relay reader'"));
+              " AND application_name = 'tide-relay reader' AND query NOT LIKE '%outbox_sweep%'"));
       std::this_thread::sleep_for(milliseconds(50));
     }
     return begun.size() - 1;

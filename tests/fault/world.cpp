@@ -183,6 +183,7 @@ void World::crash_postgres(milliseconds down) {
 
 void World::judge_now(milliseconds patience) {
   judged_ = true;
+  tend_until(seconds(20), [&] { return std::stoll(sql("SELECT count(*) FROM expected")) > 200; });
   writers_->stop();
   if (relays_.empty()) start_relays(1);
   EXPECT_TRUE(tend_until(patience, [&] { return sql("SELECT lag FROM tide.consumer_lag") == "0"; }))

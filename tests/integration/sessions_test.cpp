@@ -1,6 +1,9 @@
 // Sessions: which server they reach, and what becomes of one that can't be used.
 #include <gtest/gtest.h>
 
+#include <optional>
+#include <thread>
+
 #include "base/postgres.hpp"
 #include "support/servers.hpp"
 
@@ -80,6 +83,48 @@ TEST_F(Sessions, OfAPoolThatCouldNotBePreparedAreNotLent) {
   EXPECT_THROW(pool.borrow(), pg::ConnectionLost);
   pool.borrow()->query("SELECT 1");
   EXPECT_EQ(prepared, 2) << "the one that was turned down was lent";
+}
+
+TEST_F(Sessions, OfAPoolThatWasGivenUpAreAwaitedByNobody) {
+  pg::SessionPool pool(settings(one_->url()), 1, [](pg::Session&) {});
+  auto lent = std::make_optional(pool.borrow());
+  std::thread waiter([&] { EXPECT_THROW(pool.borrow(), pg::ConnectionLost); });
+  pool.give_up();
+  waiter.join();
+  lent.reset();
+  EXPECT_THROW(pool.borrow(), pg::ConnectionLost);
+}
+
+TEST_F(Sessions, SpeakUtf8WithADatabaseThatDoesNot) {
+  one_->psql(one_->url(), "CREATE DATABASE latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+  pg::Session session(settings(one_->url("latin1")));
+  EXPECT_EQ(session.query("SELECT U&'\\00e9'").at(0, 0), "é");
+  EXPECT_EQ(session.query("SELECT length($1)", {"é"}).at(0, 0), "1");
+}
+
+TEST_F(Sessions, GoOnAfterAStatementThatCouldNotBePrepared) {
+  pg::Session session(settings(one_->url()));
+  EXPECT_THROW(session.query_prepared("one", "SELECT * FROM not_there_yet", {}), pg::SqlError);
+  session.query("CREATE TEMP TABLE not_there_yet (n int)");
+  EXPECT_TRUE(session.query_prepared("one", "SELECT * FROM not_there_yet", {}).empty());
+}
+
+// A password that is not written as a URL wants it ends up in another part of it.
+TEST_F(Sessions, ShowNoPartOfAUrlThatCannotBeRead) {
+  for (const auto* url : {"postgresql://relay:s3cret%off@db/shop", "postgressql://relay:s3cret@db/shop",
+                          "postgresql://relay:x@s3cret@db/shop", "postgresql://relay:s3cret/x@db/shop",
+                          "postgresql://relay:s3cret@db:port/shop", "s3cret"}) {
+    try {
+      pg::Session session(settings(url));
+      FAIL() << url;
+    } catch (const Error& e) {
+      EXPECT_EQ(std::string(e.what()).find("s3cret"), std::string::npos) << e.what();
+      EXPECT_NE(std::string(e.what()).find("URL of PostgreSQL can't be read"), std::string::npos) << e.what();
+    }
+  }
+  for (const auto* url : {"postgresql://relay:a?b@127.0.0.1:1/shop", "postgresql://relay:it's@127.0.0.1:1/shop"}) {
+    EXPECT_THROW(pg::Session{settings(url)}, pg::ConnectionLost) << url;
+  }
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 namespace tide {
 namespace {
 
@@ -186,6 +188,23 @@ TEST(AckLedger, ALetterThatIsPutBackHasNoResult) {
   ASSERT_TRUE(progress);
   ASSERT_EQ(progress->retried_letters().size(), 1u);
   EXPECT_EQ(progress->retried_letters()[0].dead_letter_id, 12);
+  EXPECT_TRUE(ledger.empty());
+}
+
+TEST(AckLedger, HandsOutABoundedNumberOfDeadLettersAtATime) {
+  AckLedger ledger;
+  std::vector<std::int64_t> ids(2 * AckLedger::kLetters + 100);
+  std::iota(ids.begin(), ids.end(), 1);
+  const auto first = ledger.add(page(ids));
+  for (std::size_t i = 0; i < ids.size(); ++i) ledger.rejected(first + i, "", "no");
+  std::size_t covered = 0;
+  while (const auto progress = ledger.acknowledge()) {
+    EXPECT_LE(progress->dead_letters().size(), AckLedger::kLetters);
+    covered += progress->dead_letters().size();
+    EXPECT_EQ(progress->position().last_id, static_cast<std::int64_t>(covered));
+    EXPECT_EQ(progress->dead_letters().back().outbox_id, static_cast<std::int64_t>(covered));
+  }
+  EXPECT_EQ(covered, ids.size());
   EXPECT_TRUE(ledger.empty());
 }
 

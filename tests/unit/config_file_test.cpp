@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include "config/config_file.hpp"
 
 #include <gtest/gtest.h>
@@ -224,7 +226,7 @@ TEST(ConfigFile, NoErrorHoldsASecret) {
 }
 
 TEST(ConfigFile, IsReadFromDisk) {
-  const std::string path = testing::TempDir() + "tide_config_file_test.toml";
+  const std::string path = testing::TempDir() + std::to_string(::getpid()) + "-tide_config_file_test.toml";
   std::ofstream(path) << "[log]\nlevel = \"warn\"\n";
   EXPECT_EQ(load_config(path).log.level, "warn");
   std::ofstream(path) << "[log]\nlevel = 1\n";
@@ -238,8 +240,8 @@ TEST(ConfigFile, IsReadFromDisk) {
 }
 
 TEST(ConfigFile, SeveralMakeOne) {
-  const std::string first = testing::TempDir() + "tide_first.toml";
-  const std::string second = testing::TempDir() + "tide_second.toml";
+  const std::string first = testing::TempDir() + std::to_string(::getpid()) + "-tide_first.toml";
+  const std::string second = testing::TempDir() + std::to_string(::getpid()) + "-tide_second.toml";
   const auto pipeline = [](const std::string& name, const std::string& group) {
     return "[pipelines." + name + "]\noutbox = \"o\"\ngroup = \"" + group + "\"\nsink = { sink_type = \"x\" }\n";
   };

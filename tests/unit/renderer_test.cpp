@@ -148,7 +148,7 @@ TEST(Renderer, TheFirstRouteThatMatchesTakesTheEvent) {
   const auto add = [&](const std::string& op, const std::string& subject) {
     auto message = rendering.message;
     message.fields[0].text.emplace(subject);
-    rendering.routes.push_back({op, {op_is(op)}, false, std::move(message)});
+    rendering.routes.push_back({{op_is(op)}, false, std::move(message)});
   };
   add("insert", "first");
   add("insert", "second");
@@ -166,7 +166,7 @@ TEST(Renderer, TheFirstRouteThatMatchesTakesTheEvent) {
 
 TEST(Renderer, ARouteNeedsAllItsConditions) {
   auto rendering = options({"own"});
-  rendering.routes.push_back({"", {op_is("insert"), op_is("update")}, true, {}});
+  rendering.routes.push_back({{op_is("insert"), op_is("update")}, true, {}});
   Renderer renderer(std::move(rendering));
   RenderedMessage out;
   ASSERT_FALSE(renderer.render(event(), out).has_value());
@@ -175,7 +175,7 @@ TEST(Renderer, ARouteNeedsAllItsConditions) {
 
 TEST(Renderer, ADroppedEventIsNotRendered) {
   auto rendering = options({"{payload.missing}"});
-  rendering.routes.push_back({"", {op_is("insert")}, true, {}});
+  rendering.routes.push_back({{op_is("insert")}, true, {}});
   Renderer renderer(std::move(rendering));
   RenderedMessage out;
   ASSERT_FALSE(renderer.render(event("[1]"), out).has_value());
