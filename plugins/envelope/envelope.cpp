@@ -81,6 +81,27 @@ void append(std::string& out, const tide_message& event) {
   out += '}';
 }
 
+// Every part of an object lacks a bracket that it opened.
+bool is_whole(std::string_view line) {
+  std::size_t open = 0;
+  bool quoted = false;
+  for (std::size_t at = 0; at < line.size(); ++at) {
+    const char c = line[at];
+    if (quoted) {
+      if (c == '\\') ++at;
+      if (c == '"') quoted = false;
+    } else if (c == '"') {
+      quoted = true;
+    } else if (c == '{' || c == '[') {
+      ++open;
+    } else if (c == '}' || c == ']') {
+      if (open == 0) return false;
+      --open;
+    }
+  }
+  return open == 0 && !quoted && line.ends_with("}\n");
+}
+
 std::string_view quoted_key(std::string_view text) {
   if (!text.starts_with(kBegin) || text.substr(kBegin.size(), 1) != "\"") return {};
   text.remove_prefix(kBegin.size());

@@ -20,6 +20,9 @@ void append_json(std::string& out, std::string_view json);
 // Adds the text as a JSON string.
 void append_quoted(std::string& out, std::string_view text);
 
+// Whether a line, with its end, holds the whole of an envelope rather than the beginning of one.
+bool is_whole(std::string_view line);
+
 // The key as it stands in an envelope, with its quotes; empty for any other text.
 std::string_view quoted_key(std::string_view text);
 

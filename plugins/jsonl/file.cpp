@@ -153,7 +153,7 @@ void File::mend(std::uint64_t position) {
     }
   }
   // What a relay wrote that died since may not be on the disk yet, and will count as stored.
-  if (settings_.sync && ::fdatasync(fd_) != 0) fail(cannot("sync"), errno);
+  if (settings_.sync && size_ != 0 && ::fdatasync(fd_) != 0) fail(cannot("sync"), errno);
   synced_ = size_;
 }
 
@@ -231,7 +231,10 @@ void File::rotate() {
   try {
     open(O_EXCL);
   } catch (...) {
-    if (fd_ < 0) fd_ = filled;
+    if (fd_ < 0)
+      fd_ = filled;
+    else
+      ::close(filled);
     throw;
   }
   ::close(filled);

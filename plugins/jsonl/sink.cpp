@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sink.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "../envelope/envelope.hpp"
@@ -10,25 +11,27 @@ namespace tide::jsonl {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-JsonlSink::JsonlSink(Host host, const Config& config) : host_(host), settings_(config) {
+JsonlSink::JsonlSink(Host /*host*/, const Config& config) : settings_(config), position_(config.sink_position()) {
   if (settings_.path.empty()) {
     output_.emplace();
     return;
   }
   file_.emplace(settings_);
-  const auto position = config.sink_position();
-  file_->mend(position);
-  if (file_->reaches(position)) {
-    look_what_is_there(position);
+  if (file_->reaches(position_)) {
+    look_what_is_there();
   } else {
     standing_ = file_->position();
   }
 }
 
-void JsonlSink::look_what_is_there(std::uint64_t position) {
+void JsonlSink::look_what_is_there() {
   if (settings_.form != Form::envelope) return;  // lines without keys
-  file_->read_after(position, [this](std::string_view line, std::uint64_t end) {
-    if (const auto key = envelope::quoted_key(line); !key.empty()) there_.emplace(key, end);
+  file_->read_after(position_, [this](std::string_view line, std::uint64_t end) {
+    if (!envelope::is_whole(line)) return;  // torn, even where somebody has ended it since
+    const auto key = envelope::quoted_key(line);
+    if (key.empty()) return;
+    there_.emplace(key, end);
+    open_.emplace(end, end - line.size());
   });
 }
 
@@ -49,6 +52,7 @@ std::optional<std::uint64_t> JsonlSink::find(const tide_message& event) {
   if (there_.empty()) return std::nullopt;
   if (event.maybe_sent == 0) {  // nor will any that follows be in doubt
     there_.clear();
+    open_.clear();
     return std::nullopt;
   }
   key_.clear();
@@ -57,10 +61,17 @@ std::optional<std::uint64_t> JsonlSink::find(const tide_message& event) {
   if (found == there_.end() || found->first != key_) return std::nullopt;
   const auto end = found->second;
   there_.erase(found);
+  open_.erase(end);
   return end;
 }
 
+// Not while connecting: a pipeline that is only checked leaves the file as it is.
+void JsonlSink::mend() {
+  if (!std::exchange(mended_, true)) file_->mend(position_);
+}
+
 std::size_t JsonlSink::publish_to_file(const Batch& batch) {
+  mend();
   if (file_->old()) file_->rotate();
   lines_.clear();
   std::string line;
@@ -106,14 +117,18 @@ void JsonlSink::ack(Results& results, milliseconds timeout) {
   while (!written_.empty() && !results.full()) {
     const auto& [token, position, was_there] = written_.front();
     if (output_ && position > output_->written()) break;
-    results.stored(token, file_ ? position : 0, was_there);
+    // Whose line is still looked for must not stand before it: the relay may die as soon as it has committed this.
+    const auto reached = open_.empty() ? position : std::min(position, open_.begin()->second);
+    results.stored(token, file_ ? reached : 0, was_there);
     written_.pop_front();
   }
   // Somebody may move the file, or it may have grown old: seen when nothing is in doubt.
   if (!file_ || !written_.empty() || Clock::now() < check_at_) return;
   check_at_ = Clock::now() + milliseconds(500);
   file_->check_place();
-  if (file_->old()) file_->rotate();
+  if (!file_->old()) return;
+  mend();
+  file_->rotate();
 }
 
 void JsonlSink::close(milliseconds deadline) {

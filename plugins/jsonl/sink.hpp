@@ -42,19 +42,22 @@ class JsonlSink {
   };
 
   void append_line(std::string& out, const tide_message& event) const;
-  void look_what_is_there(std::uint64_t position);
+  void look_what_is_there();
+  void mend();
   std::size_t publish_to_file(const Batch& batch);
   std::size_t publish_to_output(const Batch& batch);
   std::optional<std::uint64_t> find(const tide_message& event);
 
-  Host host_;
   const Settings settings_;
+  const std::uint64_t position_;  // where the pipeline stood; 0: nothing is known
   std::optional<File> file_;
-  std::optional<StandardOutput> output_;   // one of the two
+  std::optional<StandardOutput> output_;  // one of the two
+  bool mended_ = false;
   std::optional<std::uint64_t> standing_;  // to be told by the first ack
   // What an earlier instance wrote beyond the position: quoted key, end of the line. Until nothing is in doubt any
   // more.
   std::multimap<std::string, std::uint64_t, std::less<>> there_;
+  std::map<std::uint64_t, std::uint64_t> open_;  // the same lines: end, begin
   std::deque<Written> written_;
   std::string lines_;
   std::string key_;

@@ -30,6 +30,8 @@ class StandardOutput {
   void finish_line(std::chrono::milliseconds timeout);
 
  private:
+  void forget_written();
+
   static constexpr std::size_t kMost = 1u << 20;
 
   std::string waiting_;

@@ -163,7 +163,9 @@ Settings::Settings(const Config& config)
       {"batch.size", number(std::min<std::size_t>(max_message_bytes, 1'000'000))},
       {"queue.buffering.max.messages", number(2 * kMostInFlight)},
       {"queue.buffering.max.kbytes", number(std::max<std::size_t>(64 * 1024, max_message_bytes / 1024 + 1024))},
-      {"topic.metadata.propagation.max.ms", number(std::min<std::int64_t>(10'000, delivery_timeout.count() / 2))},
+      // A topic that is not there is told well before: librdkafka looks each second.
+      {"topic.metadata.propagation.max.ms",
+       number(std::clamp<std::int64_t>(delivery_timeout.count() / 2 - 1000, 0, 10'000))},
       {"socket.keepalive.enable", "true"},
       {"log.queue", "true"},
       {"log.connection.close", "false"},

@@ -169,12 +169,8 @@ void KafkaSink::ack(Results& results, milliseconds timeout) {
     if (status == TIDE_RETRY || status == TIDE_FATAL) --held_up_;
     if (status == TIDE_STORED)
       results.stored(token);
-    else if (status == TIDE_RETRY)
-      results.retry(token, std::move(error), code);
-    else if (status == TIDE_REJECTED)
-      results.rejected(token, std::move(error), code);
     else
-      results.fatal(token, std::move(error), code);
+      results.failed(token, status, std::move(error), code);
   }
   if (results.empty()) throw_if_overdue();
 }

@@ -9,9 +9,11 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <memory>
 #include <utility>
 #include <vector>
 
+#include "../net/resolve.hpp"
 #include "connect_limit.hpp"
 #include "help.hpp"
 #include "tls_error.hpp"
@@ -56,7 +58,8 @@ void check(natsStatus status, std::string_view what) {
 
 bool is_outage(natsStatus status) {
   switch (status) {
-    case NATS_ERR:  // the server's own refusal, such as "maximum connections exceeded"
+    case NATS_SYS_ERROR:  // a name that is not known, after another server failed
+    case NATS_ERR:        // the server's own refusal, such as "maximum connections exceeded"
     case NATS_PROTOCOL_ERROR:
     case NATS_IO_ERROR:
     case NATS_CONNECTION_CLOSED:
@@ -70,7 +73,8 @@ bool is_outage(natsStatus status) {
   }
 }
 
-[[noreturn]] void throw_connect_error(natsStatus status, const Settings& settings) {
+// `unresolved` tells of servers that were not tried.
+[[noreturn]] void throw_connect_error(natsStatus status, const Settings& settings, const std::string& unresolved) {
   const std::string servers = settings.server_list();
   switch (status) {
     case NATS_CONNECTION_AUTH_FAILED:
@@ -98,15 +102,18 @@ bool is_outage(natsStatus status) {
                        status);
   if (is_outage(status))
     throw Error::retry("Connection refused: no server of " + servers + " could be reached (" + describe(status) +
-                           "). " + std::string(help::connection),
+                           unresolved + "). " + std::string(help::connection),
                        status);
   throw Error::fatal("cannot connect to " + servers + " (" + describe(status) + ")", status);
 }
 
+std::uint16_t port_of(const std::string& server) {
+  return static_cast<std::uint16_t>(std::stoul(server.substr(server.rfind(':') + 1)));
+}
+
 std::vector<std::uint16_t> ports_of(const std::vector<std::string>& servers) {
   std::vector<std::uint16_t> ports;
-  for (const auto& server : servers)
-    ports.push_back(static_cast<std::uint16_t>(std::stoul(server.substr(server.rfind(':') + 1))));
+  for (const auto& server : servers) ports.push_back(port_of(server));
   return ports;
 }
 
@@ -129,6 +136,22 @@ std::string host_of(const std::string& url) {
   std::string host = url.substr(begin, url.rfind(':') - begin);
   if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
   return host;
+}
+
+// The servers whose names resolve, each within `longest`; `unresolved` tells of the others. cnats looks names up
+// itself, but waits for as long as the resolver is silent.
+std::vector<std::string> resolving(const std::vector<std::string>& servers, milliseconds longest,
+                                   std::string& unresolved) {
+  std::vector<std::string> known;
+  for (const auto& server : servers) {
+    try {
+      net::resolve(host_of(server), port_of(server), Clock::now() + longest);
+      known.push_back(server);
+    } catch (const Error& error) {
+      unresolved += std::string("; ") + error.what();
+    }
+  }
+  return known;
 }
 
 bool is_address(const std::string& host) {
@@ -176,6 +199,25 @@ std::string_view Reply::reply_subject() const {
 std::string Reply::header(const char* name) const {
   const char* value = nullptr;
   return natsMsgHeader_Get(message, name, &value) == NATS_OK && value != nullptr ? value : "";
+}
+
+std::string Reply::swallowed_header(std::string_view name) const {
+  const auto free_all = [](const char** list) { std::free(static_cast<void*>(list)); };
+  const char** keys = nullptr;
+  int count = 0;
+  if (natsMsgHeader_Keys(message, &keys, &count) != NATS_OK) return {};
+  const std::unique_ptr<const char*, decltype(free_all)> names(keys, free_all);
+  for (int i = 0; i < count; ++i) {
+    const char* text = nullptr;
+    if (natsMsgHeader_Get(message, keys[i], &text) != NATS_OK || text == nullptr) continue;
+    std::string_view value = text;
+    if (!value.starts_with(name)) continue;
+    value.remove_prefix(name.size());
+    if (!value.starts_with(':')) continue;
+    value.remove_prefix(std::min(value.find_first_not_of(' ', 1), value.size()));
+    return std::string(value);
+  }
+  return {};
 }
 
 std::string_view Reply::data() const {
@@ -256,18 +298,22 @@ Connection::~Connection() {
 
 void Connection::connect(const Settings& settings, const std::vector<std::string>& servers, milliseconds per_server) {
   const auto until = Clock::now() + per_server * static_cast<int>(servers.size());
-  const OptionsPtr options = make_options(settings, servers, per_server);
+  std::string unresolved;
+  const auto known = resolving(servers, per_server / 2, unresolved);
+  if (known.empty())
+    throw Error::retry("no server of " + settings.server_list() + " could be reached" + unresolved, NATS_NO_SERVER);
+  const OptionsPtr options = make_options(settings, known, per_server);
   natsConnection* connection = nullptr;
   natsStatus status = NATS_OK;
   {
-    const ConnectLimit limit(until, ports_of(servers));
+    const ConnectLimit limit(until, ports_of(known));
     status = natsConnection_Connect(&connection, options.get());
   }
   if (status == NATS_TIMEOUT || (status != NATS_OK && Clock::now() >= until))
     throw Error::retry("no server of " + settings.server_list() + " completed a connection in time (" +
-                           describe(status) + "). " + std::string(help::connection),
+                           describe(status) + unresolved + "). " + std::string(help::connection),
                        NATS_TIMEOUT);
-  if (status != NATS_OK) throw_connect_error(status, settings);
+  if (status != NATS_OK) throw_connect_error(status, settings, unresolved);
   connection_.reset(connection);
 
   char url[256] = "";
@@ -378,8 +424,7 @@ void Connection::pump(milliseconds timeout) {
 
   if ((socket.revents & POLLOUT) != 0) flush();
   const bool ended = (socket.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
-  const bool readable = (socket.revents & POLLIN) != 0 && whole_record_arrived(loop_.fd);
-  if (ended || readable) {
+  if (ended || ((socket.revents & POLLIN) != 0 && readable())) {
     heard_ = Clock::now();
     natsConnection_ProcessReadEvent(connection_.get());
   }
@@ -388,6 +433,11 @@ void Connection::pump(milliseconds timeout) {
     throw Error::fatal(
         "Authorization violation: " + server_ + " answered \"" + refused + "\". " + std::string(help::authorization),
         NATS_NOT_PERMITTED);
+}
+
+bool Connection::readable() {
+  if (!tls_) tls_ = begins_tls_record(loop_.fd);
+  return !*tls_ || whole_record_arrived(loop_.fd);
 }
 
 Reply Connection::next_reply() {
@@ -414,9 +464,14 @@ void Connection::ask(const std::string& api, std::string_view payload, const std
   send(api_prefix_ + api, inbox_prefix_ + suffix, payload);
 }
 
+void Connection::tell(const std::string& api) {
+  send(api_prefix_ + api, {}, {});
+}
+
 void Connection::send(const std::string& subject, const std::string& reply, std::string_view payload) {
   natsMsg* raw = nullptr;
-  check(natsMsg_Create(&raw, subject.c_str(), reply.c_str(), payload.data(), static_cast<int>(payload.size())),
+  check(natsMsg_Create(&raw, subject.c_str(), reply.empty() ? nullptr : reply.c_str(), payload.data(),
+                       static_cast<int>(payload.size())),
         "cannot create a request");
   publish(MessagePtr(raw));
   flush();

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,8 @@ struct Reply {
   std::string_view reply_subject() const;   // empty when there is none
   std::string_view data() const;
   std::string header(const char* name) const;  // empty when there is none
+  // One that cnats took for the value of the header before it, which has none of its own.
+  std::string swallowed_header(std::string_view name) const;
 
   Kind kind = Kind::none;
   natsMsg* message = nullptr;
@@ -72,6 +75,9 @@ class Connection {
 
   // A request to JetStream's API, such as "STREAM.NAMES", whose reply comes to the inbox under this suffix.
   void ask(const std::string& api, std::string_view payload, const std::string& suffix);
+
+  // The same without a reply.
+  void tell(const std::string& api);
 
   // One such request with its reply. Throws a retry Error at the deadline. Only while nothing else is in flight.
   Reply request(const std::string& api, std::string_view payload, Clock::time_point deadline);
@@ -115,6 +121,7 @@ class Connection {
   void send(const std::string& subject, const std::string& reply, std::string_view payload);
   void ping();
   void await_sign_of_life(Clock::time_point deadline);
+  bool readable();
   void throw_if_closed() const;
 
   Loop loop_;
@@ -130,6 +137,7 @@ class Connection {
   // cnats hands each message to a thread of its own to be freed, and wakes that: once for many is cheaper.
   std::vector<MessagePtr> sent_;
   std::vector<MessagePtr> replies_;
+  std::optional<bool> tls_;   // what the server's first bytes tell
   bool socket_full_ = false;  // the last write left something behind: only poll tells when to try again
   SubscriptionPtr subscription_;
   ConnectionPtr connection_;

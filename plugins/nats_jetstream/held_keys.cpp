@@ -141,6 +141,7 @@ void HeldKeys::delivered(const Reply& delivery) {
   pending_ = place->pending;
   if (asked_ > 0) --asked_;
   std::string key = delivery.header("Nats-Msg-Id");
+  if (key.empty()) key = delivery.swallowed_header("Nats-Msg-Id");
   if (key.empty()) return;
   const std::size_t size = key.size() + entry_overhead;
   if (!places_.try_emplace(std::move(key), held_.size()).second) return;
@@ -171,7 +172,9 @@ void HeldKeys::pull(Connection& connection, bool wait_for_more) {
 void HeldKeys::finish(Connection& connection) {
   state_ = State::ready;
   took_ = std::chrono::duration_cast<milliseconds>(Clock::now() - begun_);
-  connection.ask(api("DELETE", stream_, consumer_), {}, "held-delete");
+  // No answer is awaited: one that says "no responders" could not be told from those of messages. Without the right to
+  // it, the server removes the consumer by itself.
+  connection.tell(api("DELETE", stream_, consumer_));
 }
 
 void HeldKeys::give_up(std::string_view why) {

@@ -4,7 +4,6 @@
 #include <strings.h>
 
 #include <algorithm>
-#include <array>
 
 #include "subject.hpp"
 
@@ -17,13 +16,17 @@ constexpr std::string_view id_header = "Nats-Msg-Id";
 constexpr std::string_view stream_header = "Nats-Expected-Stream";
 constexpr std::string_view sequence_header = "Nats-Expected-Last-Sequence";
 
-// Headers by which JetStream would do something else than store the event under its key: each names a family.
-constexpr std::array steering_headers{"Nats-Msg-Id"sv, "Nats-Expected-"sv, "Nats-Rollup"sv, "Nats-Batch-"sv};
-
+// NATS keeps these names for itself: by many of them, more with each release, JetStream would do something else than
+// store the event under its key, and some it answers with an error at which the pipeline would stand still.
 bool steers_jetstream(std::string_view name) {
-  return std::any_of(steering_headers.begin(), steering_headers.end(), [&](std::string_view family) {
-    return name.size() >= family.size() && ::strncasecmp(name.data(), family.data(), family.size()) == 0;
-  });
+  constexpr auto family = "Nats-"sv;
+  return name.size() >= family.size() && ::strncasecmp(name.data(), family.data(), family.size()) == 0;
+}
+
+// cnats takes a message without a body, as a reader of headers alone gets it, for the server's word that nobody
+// listens.
+bool looks_like_no_responders(std::string_view name, std::string_view value) {
+  return name == "Status"sv && value.starts_with("503"sv);
 }
 
 bool is_header_name(std::string_view name) {
@@ -58,6 +61,10 @@ std::optional<std::string> MessageMaker::why_unsendable(const tide_message& even
            "' is not valid: it has an empty token, white space, a control character or a wildcard";
   if (!is_header_value(view(event.key)))
     return "the key '" + printable(view(event.key)) + "' cannot be a Nats-Msg-Id: it has a line break or a NUL";
+  if (const auto key = view(event.key); key.starts_with(' ') || key.ends_with(' '))
+    return "the key '" + printable(key) +
+           "' cannot be a Nats-Msg-Id: it begins or ends with a space, which NATS takes away, and so might be "
+           "another's";
   for (const tide_header& header : headers(event)) {
     const auto name = view(header.name);
     if (!is_header_name(name))
@@ -66,7 +73,9 @@ std::optional<std::string> MessageMaker::why_unsendable(const tide_message& even
              "character";
     if (steers_jetstream(name))
       return "the header '" + printable(name) +
-             "' is reserved: it tells JetStream how to store, which is the relay's part";
+             "' is reserved: by Nats-… JetStream is told how to store, which is the relay's part";
+    if (looks_like_no_responders(name, view(header.value)))
+      return "the header 'Status: 503…' is what NATS itself says where nobody listens";
     if (!is_header_value(view(header.value)))
       return "the value of the header '" + printable(name) + "' has a line break or a NUL";
   }

@@ -38,7 +38,6 @@ class SequenceChain {
   bool broken() const { return broken_; }
   bool has_other_writer() const { return foreign_ > max_foreign; }
   bool other_writer_suspected() const { return foreign_ > 0; }
-  std::uint64_t expected() const { return expected_; }
 
   void mend(std::uint64_t last_sequence) {
     expected_ = last_sequence;

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "settings.hpp"
 
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <utility>
 
 #include "help.hpp"
@@ -32,6 +37,22 @@ void require_credentials(const std::string& path) {
     if (content.find(part) == std::string::npos)
       throw Error::fatal("credentials_file '" + path + "' has no section \"" + part +
                          "\". It must be a file as `nsc generate creds` writes it.");
+}
+
+// OpenSSL would ask for it at the terminal, and wait.
+void refuse_passphrase(const std::string& path) {
+  bool asked = false;
+  const auto ask = [](char* /*buffer*/, int /*size*/, int /*writing*/, void* was_asked) {
+    *static_cast<bool*>(was_asked) = true;
+    return 0;
+  };
+  const std::unique_ptr<BIO, decltype(&BIO_free)> file(BIO_new_file(path.c_str(), "r"), BIO_free);
+  if (file) EVP_PKEY_free(PEM_read_bio_PrivateKey(file.get(), nullptr, ask, &asked));
+  ERR_clear_error();
+  if (asked)
+    throw Error::fatal("tls_client_key '" + path +
+                       "' needs a passphrase, and there is nobody to ask: take it off with `openssl pkey -in FILE -out "
+                       "PLAIN`, and let only the relay's user read that file");
 }
 
 std::string api_prefix_of(const Config& config) {
@@ -122,6 +143,7 @@ Settings::Settings(const Config& config)
                                      {&tls_client_cert, "tls_client_cert"},
                                      {&tls_client_key, "tls_client_key"}})
     if (!path->empty()) require_readable(*path, option, "Check the path and its permissions.");
+  if (!tls_client_key.empty()) refuse_passphrase(tls_client_key);
 
   if (stream.find_first_of(" \t\r\n.*>/\\") != std::string::npos)
     throw Error::fatal("stream '" + stream + "' is not a stream's name: it has no white space and none of . * > / \\");

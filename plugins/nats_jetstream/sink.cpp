@@ -159,18 +159,19 @@ void JetStreamSink::accept(const tide_message& event, std::size_t max_payload, C
 void JetStreamSink::ack(Results& results, milliseconds timeout) {
   const auto until = Clock::now() + timeout;
   if (held_ && quiet_ && in_flight_.empty()) held_->tell();
-  if (in_flight_.empty() && !blocked()) connection_.keep_alive();
   quiet_ = known_.empty();
   hand_over_known(results);
   collect(results);
   const bool was_blocked = blocked();
-  for (;;) {
+  for (bool first = true;; first = false) {
     ask_for_last_sequence();
     // What is known already is handed over at once, but the socket gets its turn in every call.
     const auto wait_until = results.empty() ? std::min(until, silence_limit()) : Clock::time_point{};
     const auto wait = std::chrono::ceil<milliseconds>(wait_until - Clock::now());
     pump(std::max(wait, milliseconds::zero()));
     collect(results);
+    // After the socket was looked at: this thread may have been kept from it for long.
+    if (first && in_flight_.empty() && !blocked()) connection_.keep_alive();
     if (!results.empty() || (was_blocked && !blocked())) return;
     leave_if_told();
     throw_if_silent();
@@ -274,10 +275,7 @@ void JetStreamSink::add_result(Results& results, const InFlight::Entry& entry, s
   Verdict verdict = acks_.judge(answer, stream_);
   if (chain_) chain(verdict);
   if (verdict.status == TIDE_STORED) return results.stored(entry.token, position(verdict.sequence), verdict.duplicate);
-  std::string why = "subject " + entry.subject + ": " + verdict.why;
-  if (verdict.status == TIDE_REJECTED) return results.rejected(entry.token, std::move(why), verdict.error_code);
-  if (verdict.status == TIDE_FATAL) return results.fatal(entry.token, std::move(why), verdict.error_code);
-  results.retry(entry.token, std::move(why), verdict.error_code);
+  results.failed(entry.token, verdict.status, "subject " + entry.subject + ": " + verdict.why, verdict.error_code);
 }
 
 void JetStreamSink::chain(const Verdict& verdict) {
@@ -289,6 +287,7 @@ void JetStreamSink::chain(const Verdict& verdict) {
 // cnats does not say whose answer "no responders" was. But each message gets one answer: when as many are open as
 // there are such answers, these are the ones.
 void JetStreamSink::settle_no_responders(Results& results) {
+  if (in_flight_.empty()) no_responders_ = 0;  // to a question of ours
   if (no_responders_ != in_flight_.unanswered()) return;
   for (; no_responders_ > 0 && !results.full(); --no_responders_) {
     const InFlight::Entry& entry = *in_flight_.answer(in_flight_.oldest_number());

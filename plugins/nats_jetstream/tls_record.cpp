@@ -15,11 +15,16 @@ constexpr unsigned char last_type = 23;
 
 }  // namespace
 
+bool begins_tls_record(int fd) {
+  unsigned char type = 0;
+  return ::recv(fd, &type, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && type >= first_type && type <= last_type;
+}
+
 bool whole_record_arrived(int fd) {
   // Type (1 byte), version (2), length of what follows (2, big-endian).
   std::array<unsigned char, 5> header{};
   const auto peeked = ::recv(fd, header.data(), header.size(), MSG_PEEK | MSG_DONTWAIT);
-  if (peeked <= 0 || header[0] < first_type || header[0] > last_type) return true;
+  if (peeked <= 0) return true;
   int wanted = static_cast<int>(header.size());
   if (peeked == wanted) wanted += header[3] << 8 | header[4];
 

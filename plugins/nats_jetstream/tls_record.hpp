@@ -6,9 +6,12 @@
 
 namespace tide::nats {
 
-// False when the unread bytes start with a TLS record that is not whole. Then poll() reports the socket readable only
-// once it is (or the peer has closed). Anything else, as on a connection in the clear, is always whole: NATS's protocol
-// has no bytes that look like a record. cnats may have turned to TLS by itself, so the settings can't tell which it is.
+// Whether the server speaks TLS, by its first bytes after the connection was made: no line of NATS's protocol begins
+// like a record. cnats may have turned to TLS by itself, so the settings can't tell.
+bool begins_tls_record(int fd);
+
+// Of a connection with TLS: false when the unread bytes start with a record that is not whole. Then poll() reports the
+// socket readable only once it is (or the peer has closed).
 bool whole_record_arrived(int fd);
 
 }  // namespace tide::nats

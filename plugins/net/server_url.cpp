@@ -124,10 +124,4 @@ std::vector<ServerUrl> server_urls(std::string_view text, const Schemes& schemes
   return servers;
 }
 
-std::string shown(const std::vector<ServerUrl>& servers) {
-  std::string text;
-  for (const auto& server : servers) text += (text.empty() ? "" : ", ") + server.shown;
-  return text;
-}
-
 }  // namespace tide::net

@@ -32,10 +32,8 @@ struct Schemes {
   bool unix_sockets;
 };
 
-// At least one, and all with TLS or none. Throws a fatal Error that shows no part of them: any may be a password that was written wrongly.
+// At least one, and all with TLS or none. Throws a fatal Error that shows no part of them: any may be a password that
+// was written wrongly.
 std::vector<ServerUrl> server_urls(std::string_view text, const Schemes& schemes);
-
-// "redis://a:6379, redis://b:6379"
-std::string shown(const std::vector<ServerUrl>& servers);
 
 }  // namespace tide::net

@@ -30,7 +30,6 @@ class Stream {
 
   // Waits until something came, something can be sent that is to be, or the time is up; false for the last.
   bool wait(Clock::time_point until) const;
-  [[nodiscard]] int fd() const { return fd_; }
 
  private:
   void close() const;

@@ -56,6 +56,11 @@ int size_of(std::string_view text) {
   return static_cast<int>(std::min<std::size_t>(text.size(), std::numeric_limits<int>::max()));
 }
 
+// Nobody is asked for one at the terminal.
+int no_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*data*/) {
+  return 0;
+}
+
 }  // namespace
 
 TlsSettings tls_settings(const Config& config, const std::vector<ServerUrl>& servers) {
@@ -85,6 +90,7 @@ Tls::Tls(const TlsSettings& settings, const std::string& host)
                          ? SSL_CTX_set_default_verify_paths(context)
                          : SSL_CTX_load_verify_locations(context, settings.ca_cert.c_str(), nullptr);
   if (loaded != 1) throw Error::fatal("cannot use tls_ca_cert '" + settings.ca_cert + "': " + last_error());
+  SSL_CTX_set_default_passwd_cb(context, no_passphrase);
   if (!settings.client_cert.empty() &&
       (SSL_CTX_use_certificate_chain_file(context, settings.client_cert.c_str()) != 1 ||
        SSL_CTX_use_PrivateKey_file(context, settings.client_key.c_str(), SSL_FILETYPE_PEM) != 1))

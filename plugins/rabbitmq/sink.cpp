@@ -172,12 +172,8 @@ void RabbitSink::hand_over(Results& results) {
     auto& [token, status, error, code] = done_.front();
     if (status == TIDE_STORED)
       results.stored(token);
-    else if (status == TIDE_RETRY)
-      results.retry(token, std::move(error), code);
-    else if (status == TIDE_REJECTED)
-      results.rejected(token, std::move(error), code);
     else
-      results.fatal(token, std::move(error), code);
+      results.failed(token, status, std::move(error), code);
   }
   if (done_.empty() && in_flight_.empty()) failed_ = false;
 }

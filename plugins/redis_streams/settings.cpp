@@ -40,6 +40,8 @@ Settings::Settings(const Config& config)
       connect_timeout(config.integer("connect_timeout_ms")),
       tls(net::tls_settings(config, servers)) {
   for (const auto text : config.texts("stream")) shapes.emplace_back(text);
+  // One that fits exactly is meant.
+  std::stable_partition(shapes.begin(), shapes.end(), [](const StreamShape& shape) { return !shape.varies(); });
   const auto& first = servers.front();
   if (!(first.username + first.password).empty()) {
     if (!(username + password).empty())
@@ -48,8 +50,8 @@ Settings::Settings(const Config& config)
     password = first.password;
   }
   if (!username.empty() && password.empty()) throw Error::fatal("username is set without password");
-  if (payload_field.empty() || payload_field == "id")
-    throw Error::fatal("payload_field must be the name of a field other than id");
+  if (payload_field.empty() || payload_field == "id" || payload_field == "op" || payload_field.starts_with("header."))
+    throw Error::fatal("payload_field must be the name of a field other than id, op and header.…");
 }
 
 const StreamShape* Settings::shape_of(std::string_view stream) const {

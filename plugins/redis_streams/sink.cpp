@@ -177,12 +177,8 @@ void RedisSink::hand_over(Results& results) {
     auto& [token, status, duplicate, error] = done_.front();
     if (status == TIDE_STORED)
       results.stored(token, 0, duplicate);
-    else if (status == TIDE_RETRY)
-      results.retry(token, std::move(error));
-    else if (status == TIDE_REJECTED)
-      results.rejected(token, std::move(error));
     else
-      results.fatal(token, std::move(error));
+      results.failed(token, status, std::move(error));
   }
   if (done_.empty() && in_flight_.empty()) failure_.clear();
 }

@@ -83,6 +83,7 @@ void configure(CURL* easy, const Settings& settings) {
   if (!settings.tls_client_cert.empty()) {
     set(easy, CURLOPT_SSLCERT, settings.tls_client_cert.c_str());
     set(easy, CURLOPT_SSLKEY, settings.tls_client_key.c_str());
+    set(easy, CURLOPT_KEYPASSWD, "");  // nobody is asked for a passphrase
   }
 }
 

@@ -95,6 +95,8 @@ Settings::Settings(const Config& config)
       tls_client_key(config.text("tls_client_key")),
       tls_verify(config.flag("tls_verify")) {
   for (const auto text : config.texts("url")) shapes.emplace_back(text);
+  // One that fits exactly is meant.
+  std::stable_partition(shapes.begin(), shapes.end(), [](const UrlShape& shape) { return !shape.varies(); });
   for (const auto* option : {"secret", "previous_secret"})
     if (const auto text = config.text(option); !text.empty()) secrets.push_back(secret_bytes(text, option));
   if (config.text("secret").empty() && !secrets.empty()) throw Error::fatal("previous_secret is set without secret");

@@ -109,6 +109,14 @@ bool WebhookSink::accept(const tide_message& event) {
                0);
         return true;
       }
+      const bool configured = std::any_of(settings_.headers.begin(), settings_.headers.end(),
+                                          [&](const auto& header) { return same_header(header.first, name); });
+      if (configured && same_header(name, "Content-Type")) continue;  // which most events have from their format
+      if (configured) {
+        settle(item, TIDE_REJECTED,
+               "the event's header '" + std::string(name) + "' can't be sent: the option headers sets it", 0);
+        return true;
+      }
       own.emplace_back(name, value);
     }
   }
@@ -255,12 +263,8 @@ void WebhookSink::ack(Results& results, milliseconds timeout) {
     }
     if (status == TIDE_STORED)
       results.stored(token);
-    else if (status == TIDE_RETRY)
-      results.retry(token, std::move(error), code);
-    else if (status == TIDE_REJECTED)
-      results.rejected(token, std::move(error), code);
     else
-      results.fatal(token, std::move(error), code);
+      results.failed(token, status, std::move(error), code);
     at = done_.erase(at);
   }
 }

@@ -25,7 +25,7 @@ std::string part(CURLU* url, CURLUPart which) {
 
 }  // namespace
 
-UrlShape::UrlShape(std::string_view text) : varies_(std::any_of(text.begin(), text.end(), is_unknown)) {
+UrlShape::UrlShape(std::string_view text) : text_(text), varies_(std::any_of(text.begin(), text.end(), is_unknown)) {
   std::string example(text);
   for (char& c : example)
     if (is_unknown(c)) c = 'x';
@@ -59,7 +59,7 @@ UrlShape::Counts UrlShape::count(std::string_view url) {
 }
 
 bool UrlShape::takes(std::string_view url) const {
-  return url.starts_with(prefix_) && count(url) == counts_;
+  return varies_ ? url.starts_with(prefix_) && count(url) == counts_ : url == text_;
 }
 
 std::string encoded(std::string_view url) {

@@ -18,7 +18,7 @@ class UrlShape {
   [[nodiscard]] const std::string& origin() const { return origin_; }  // "https://host:port"
   [[nodiscard]] bool varies() const { return varies_; }
   [[nodiscard]] bool tls() const { return tls_; }
-  // Whether a rendered URL has the same origin and as many parts.
+  // Whether a rendered URL is it; where it varies, whether it has the same origin and as many parts.
   [[nodiscard]] bool takes(std::string_view url) const;
 
  private:
@@ -26,6 +26,7 @@ class UrlShape {
   using Counts = std::array<std::size_t, kSeparators.size()>;
   static Counts count(std::string_view url);
 
+  std::string text_;
   std::string prefix_;  // of every rendered URL; with the user's name and password, if there are any
   std::string origin_;
   Counts counts_{};

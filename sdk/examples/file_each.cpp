@@ -14,7 +14,8 @@ namespace {
 constexpr std::size_t kCapacity = 500;
 
 constexpr tide_option kOptions[] = {
-    tide::string_option("folder", "The folder that gets a file for each event", TIDE_OPTION_REQUIRED),
+    tide::string_option("folder", "The folder that gets a file for each event",
+                        TIDE_OPTION_REQUIRED | TIDE_OPTION_WRITES),
 };
 
 class Files {
@@ -60,9 +61,14 @@ class Files {
     const std::string_view text = tide::view(message.payload);
     const int fd = ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     if (fd < 0) throw tide::Error::retry(why(part), errno);
-    const bool whole = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-    if (::close(fd) != 0 || !whole || ::rename(part.c_str(), name.c_str()) != 0)
-      throw tide::Error::retry(why(name), errno);
+    std::string fault;
+    errno = ENOSPC;  // a write that comes short sets nothing
+    if (::write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size())) fault = why(part);
+    if (::close(fd) != 0 && fault.empty()) fault = why(part);
+    if (fault.empty() && ::rename(part.c_str(), name.c_str()) != 0) fault = why(name);
+    if (fault.empty()) return;
+    ::unlink(part.c_str());
+    throw tide::Error::retry(fault);
   }
 
   struct Folder {

@@ -27,7 +27,8 @@ static int32_t fail(tide_error* err, int32_t status, const char* what) {
 }
 
 static const tide_option options[] = {
-    {"path", TIDE_TYPE_STRING, TIDE_OPTION_REQUIRED, NULL, "The file that events are appended to", 0, 0, NULL},
+    {"path", TIDE_TYPE_STRING, TIDE_OPTION_REQUIRED | TIDE_OPTION_WRITES, NULL, "The file that events are appended to",
+     0, 0, NULL},
 };
 
 static int32_t connect_to(const tide_host* host, const tide_config* config, void** instance, tide_error* err) {
@@ -57,6 +58,7 @@ static int32_t publish(void* instance, const tide_batch* batch, uint64_t* accept
     const off_t before = lseek(self->fd, 0, SEEK_END);
     const struct iovec line[] = {{(void*)(uintptr_t)message->payload.data, (size_t)message->payload.size},
                                  {(void*)(uintptr_t) "\n", 1}};
+    errno = ENOSPC; /* a write that comes short sets nothing */
     if (writev(self->fd, line, 2) != (ssize_t)(message->payload.size + 1)) {
       const int32_t status = fail(err, TIDE_RETRY, "the file takes no more");
       if (before >= 0 && ftruncate(self->fd, before) != 0) return status; /* half a line stays */

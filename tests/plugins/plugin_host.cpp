@@ -149,6 +149,7 @@ std::uint64_t Instance::publish(const std::vector<Event>& events) {
     message.header_count = headers[i].size();
     message.maybe_sent = event.maybe_sent ? 1 : 0;
   }
+  if (instance_ == nullptr) throw std::runtime_error("it is not connected: " + connected_.error);
   const tide_batch batch{sizeof batch, sizeof messages[0], &messages.data()->known, messages.size()};
   tide_error error = empty_error();
   std::uint64_t accepted = 0;
@@ -159,6 +160,7 @@ std::uint64_t Instance::publish(const std::vector<Event>& events) {
 }
 
 std::map<std::uint64_t, Result> Instance::ack(std::chrono::milliseconds timeout, std::uint64_t capacity) {
+  if (instance_ == nullptr) throw std::runtime_error("it is not connected: " + connected_.error);
   std::vector<Grown<tide_result>> out(capacity);
   tide_error error = empty_error();
   std::uint64_t count = 0;

@@ -48,6 +48,12 @@ class Certificates {
   std::string ca() const { return certificate("ca"); }
   std::string certificate(const std::string& name) const { return file(name + ".crt"); }
   std::string key(const std::string& name) const { return file(name + ".key"); }
+  // The same behind a passphrase.
+  std::string locked_key(const std::string& name) const {
+    const auto locked = file(name + ".locked");
+    openssl({"pkey", "-in", key(name), "-aes256", "-passout", "pass:x", "-out", locked});
+    return locked;
+  }
 
  private:
   std::string file(std::string_view name) const { return (dir_ / name).string(); }

@@ -17,7 +17,9 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <random>
+#include <set>
 #include <sstream>
 #include <system_error>
 #include <utility>
@@ -124,17 +126,22 @@ TempDir::~TempDir() {
 std::uint16_t free_port() {
   static std::mutex mutex;
   static std::mt19937 random(std::random_device{}());
+  static std::set<std::uint16_t> given;  // to somebody who has not bound it yet, perhaps
   const std::lock_guard lock(mutex);
   std::uniform_int_distribution<int> ports(12000, 31999);
   for (int attempt = 0; attempt < 100; ++attempt) {
     const auto port = static_cast<std::uint16_t>(ports(random));
+    if (given.contains(port)) continue;
     const Fd probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (probe.get() < 0) fail("socket");
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (::bind(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return port;
+    if (::bind(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+      given.insert(port);
+      return port;
+    }
   }
   throw std::runtime_error("found no free loopback port in 100 attempts");
 }
@@ -259,9 +266,10 @@ void Process::read_streams(const std::stop_token& stop, int out_fd, int err_fd, 
       continue;
     }
     std::array<pollfd, 3> fds{pollfd{out.get(), POLLIN, 0}, pollfd{err.get(), POLLIN, 0}, pollfd{in.get(), POLLOUT, 0}};
-    const int ready = ::poll(fds.data(), fds.size(), stop.stop_requested() ? 0 : 20);
+    const bool stopping = stop.stop_requested();  // before the look: what the child wrote at last is there by then
+    const int ready = ::poll(fds.data(), fds.size(), stopping ? 0 : 20);
     if (ready < 0 && errno != EINTR) break;
-    if (ready == 0 && stop.stop_requested()) break;
+    if (ready == 0 && stopping) break;
     if (ready <= 0) continue;
     if (fds[2].revents != 0) {
       const auto count = ::write(in.get(), input.data() + sent, input.size() - sent);
@@ -354,6 +362,16 @@ RunResult run(const std::vector<std::string>& argv, const Environment& env, cons
                              process.out() + process.err());
   }
   return {*code, process.out(), process.err()};
+}
+
+bool stands_still(pid_t pid) {
+  for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
+    std::ifstream file(task.path() / "stat");
+    std::string stat;
+    std::getline(file, stat);
+    if (stat.find(") T ") == std::string::npos) return false;
+  }
+  return true;
 }
 
 std::string variable(const char* name) {

@@ -117,6 +117,9 @@ struct RunResult {
 RunResult run(const std::vector<std::string>& argv, const Environment& env = {}, const std::string& input = {},
               milliseconds timeout = std::chrono::seconds(120));
 
+// Whether every thread of the process is stopped: a SIGSTOP takes effect on one after the other.
+bool stands_still(pid_t pid);
+
 // An environment variable's value, empty when it is not set.
 std::string variable(const char* name);
 

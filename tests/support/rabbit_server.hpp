@@ -69,7 +69,11 @@ class RabbitServer {
     process_->kill(SIGKILL);
     process_->wait(std::chrono::seconds(60));
   }
-  void pause() { process_->kill(SIGSTOP); }
+  void pause() {  // returns when it stands still
+    process_->kill(SIGSTOP);
+    if (!eventually(std::chrono::seconds(10), [&] { return stands_still(process_->pid()); }))
+      throw std::runtime_error("rabbitmq-server does not stop");
+  }
   void resume() { process_->kill(SIGCONT); }
 
   // A quorum queue that was just declared would not come back after a crash: the server notes it a moment later.

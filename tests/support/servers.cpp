@@ -97,14 +97,6 @@ std::unique_ptr<Process> start_server(const std::string& name, std::vector<std::
   throw std::runtime_error(name + " did not start:\n" + tail(read_file(options.output)));
 }
 
-// The signal that stops a process takes effect on one thread after the other.
-bool stands_still(pid_t pid) {
-  for (const auto& task : fs::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
-    if (read_file(task.path() / "stat").find(") T ") == std::string::npos) return false;
-  }
-  return true;
-}
-
 bool answers(std::uint16_t port, std::string_view greeting) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
@@ -249,6 +241,8 @@ void PostgresServer::wait_for_standby(bool yes) {
   if (!eventually(start_timeout, [&] { return psql(url(), "SELECT sync_state FROM pg_stat_replication") == wanted; })) {
     throw std::runtime_error("the standby does not become " + wanted);
   }
+  // The process that checkpoints is the one that makes commits wait; it has read the setting before it does that.
+  psql(url(), "CHECKPOINT");
 }
 
 void PostgresServer::stop_following() {

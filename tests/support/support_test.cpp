@@ -44,9 +44,9 @@ TEST(PostgresServer, KeepsItsDataOverBothKindsOfStop) {
 
 TEST(PostgresServer, AnswersNothingWhilePaused) {
   PostgresServer postgres;
-  Process session({"psql", "-XAtqd", postgres.url(), "-c", "SELECT pg_sleep(0.2)", "-c", "SELECT 'done'"});
+  Process session({"psql", "-XAtqd", postgres.url(), "-c", "SELECT pg_sleep(2)", "-c", "SELECT 'done'"});
   postgres.pause();
-  EXPECT_FALSE(session.wait(500ms));
+  EXPECT_FALSE(session.wait(3s));
   postgres.resume();
   EXPECT_EQ(session.wait(10s), 0);
 }

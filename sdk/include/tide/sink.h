@@ -90,7 +90,8 @@ typedef struct tide_error {
 #define TIDE_OPTION_REQUIRED 1u
 #define TIDE_OPTION_SECRET 2u   /* masked wherever configuration is shown */
 #define TIDE_OPTION_TEMPLATE 4u /* a STRING with {variables}, rendered by the relay for each message */
-#define TIDE_OPTION_WRITES 8u   /* a STRING: the file or folder that the sink writes; the relay says who may choose it */
+#define TIDE_OPTION_WRITES 8u   /* a STRING: the file or folder that the sink writes. Set it for each: the relay
+                                 * then keeps a pipeline that was set in the database below its own folder */
 /* With TEMPLATE: events' values are put in as they are. Without it a value is made one token of a name: its dots, white
  * space, control characters, '*' and '>' become '_', so that no event can widen or break a subject. */
 #define TIDE_OPTION_VERBATIM 16u
@@ -234,7 +235,7 @@ typedef struct tide_ops {
 } tide_ops;
 
 /* Capabilities. R6: a relay ignores what it does not know in the low 32 bits, and refuses a plugin that sets an unknown
- * bit in the high 32. */
+ * bit in the high 32. These two tell people of the sink: a relay treats it the same with and without them. */
 #define TIDE_CAP_DEDUPLICATES 1ull /* the sink drops a second message with the same key */
 #define TIDE_CAP_ORDERED 2ull      /* the sink keeps the order in which one instance published */
 

@@ -198,20 +198,20 @@ class Results {
   // Names no message: where the sink stands. For the first ack only, see tide_result.
   void standing(std::uint64_t sink_position) { put({0, TIDE_STORED, 0, 0, sink_position, {}}); }
   void retry(std::uint64_t token, std::string why, std::int64_t native_code = 0) {
-    put_failure(token, TIDE_RETRY, std::move(why), native_code);
+    failed(token, TIDE_RETRY, std::move(why), native_code);
   }
   void rejected(std::uint64_t token, std::string why, std::int64_t native_code = 0) {
-    put_failure(token, TIDE_REJECTED, std::move(why), native_code);
+    failed(token, TIDE_REJECTED, std::move(why), native_code);
   }
   void fatal(std::uint64_t token, std::string why, std::int64_t native_code = 0) {
-    put_failure(token, TIDE_FATAL, std::move(why), native_code);
+    failed(token, TIDE_FATAL, std::move(why), native_code);
   }
-
- private:
-  void put_failure(std::uint64_t token, std::int32_t status, std::string why, std::int64_t native_code) {
+  // One of these three, by its status.
+  void failed(std::uint64_t token, std::int32_t status, std::string why, std::int64_t native_code = 0) {
     put({token, status, 0, native_code, 0, str(texts_->emplace_back(std::move(why)))});
   }
 
+ private:
   void put(const tide_result& result) {
     if (full()) throw std::length_error("more results than the relay asked for");
     std::byte* slot = out_ + size_ * stride_;

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <fstream>
@@ -158,6 +159,24 @@ TEST_F(Jsonl, TwoEventsOfOneKeyAreTwoLines) {
   EXPECT_FALSE(results[1].duplicate);
 }
 
+// Dead letters that are sent again come first, and stand behind in the file what is still looked for.
+TEST_F(Jsonl, ThePositionLeavesNothingBehindThatIsStillInDoubt) {
+  std::uint64_t begin = 0;
+  {
+    Instance first(options());
+    begin = *first.standing();
+    expect_stored(first.deliver(events(1, 3)));
+  }
+  Result last;
+  {
+    Instance second(options(), seconds(10), begin);
+    last = second.deliver(events(3, 3, true))[0];
+    EXPECT_TRUE(last.duplicate);
+  }
+  Instance third(options(), seconds(10), last.position);
+  expect_stored(third.deliver(events(1, 2, true)), true);
+}
+
 TEST_F(Jsonl, ATornLineOfItsOwnIsCutOff) {
   std::uint64_t position = 0;
   {
@@ -165,10 +184,36 @@ TEST_F(Jsonl, ATornLineOfItsOwnIsCutOff) {
     position = first.deliver(events(1, 1))[0].position;
   }
   const auto whole = content();
-  std::ofstream(file_, std::ios::app) << "{\"key\":\"k2\",\"op\":\"ins";
+  const std::string torn = "{\"key\":\"k2\",\"op\":\"ins";
+  std::ofstream(file_, std::ios::app) << torn;
+  { const Instance checked(options()); }
+  EXPECT_EQ(content(), whole + torn) << "who only connects leaves the file as it is";
   Instance second(options(), seconds(10), position);
-  EXPECT_EQ(content(), whole);
   expect_stored(second.deliver(events(2, 2, true)));
+  EXPECT_EQ(std::ranges::count(content(), '\n'), 2) << content();
+}
+
+TEST_F(Jsonl, ATornLineThatSomebodyEndedIsNoEvent) {
+  auto event = events(2, 2, true);
+  event[0].payload = R"({"a": {"b": [1, {}], "c": "}\" }\n"}})";
+  std::uint64_t position = 0;
+  std::string line;
+  {
+    Instance first(options());
+    position = first.deliver(events(1, 1))[0].position;
+    const auto before = content().size();
+    expect_stored(first.deliver(event));
+    line = content().substr(before);
+  }
+  const auto kept = content().size() - line.size();
+  for (std::size_t cut = 1; cut + 1 < line.size(); ++cut) {
+    fs::resize_file(file_, kept + cut);
+    std::ofstream(file_, std::ios::app) << '\n';
+    Instance second(options({{"fsync", "never"}}), seconds(10), position);
+    const auto results = second.deliver(event);
+    ASSERT_FALSE(results[0].duplicate) << line.substr(0, cut);
+    ASSERT_TRUE(content().ends_with('\n' + line)) << content();
+  }
 }
 
 TEST_F(Jsonl, ATornLineThatMayBeSomebodyElsesIsEnded) {
@@ -424,6 +469,30 @@ TEST_F(JsonlOutput, TwoLinesAreNeverGluedWhenAnInstanceEndsWithinOne) {
   all += take(100);
   EXPECT_EQ(all.find('\n'), all.size() - 10) << all.size();
   EXPECT_TRUE(all.ends_with("x\n{\"n\": 2}\n"));
+}
+
+TEST_F(JsonlOutput, WithAReaderThatIsSlowTakesNoMoreMemory) {
+  Instance sink(Options{{"path", "-"}, {"line", "payload"}});
+  auto many = events(1, 100);
+  for (auto& event : many) event.payload = "\"" + std::string(10'000, 'x') + "\"";
+  const auto resident = [] {
+    std::ifstream statm("/proc/self/statm");
+    std::size_t total = 0;
+    std::size_t pages = 0;
+    statm >> total >> pages;
+    return pages * 4096;
+  };
+  std::size_t begin = 0;
+  std::size_t read = 0;
+  for (int round = 0; read < 60'000'000; ++round) {
+    if (read > 5'000'000 && begin == 0) begin = resident();
+    sink.publish(many);
+    read += take(100'000).size();
+    sink.ack(milliseconds(0));
+  }
+  const auto grown = resident() - begin;
+  restore();
+  EXPECT_LT(static_cast<std::ptrdiff_t>(grown), 20'000'000);
 }
 
 }  // namespace

@@ -229,7 +229,7 @@ TEST_F(Kafka, ATopicThatIsNotThereStopsThePipelineOrRejectsWhoseTopicItIs) {
   EXPECT_EQ(fixed.connected().status, TIDE_FATAL);
   EXPECT_NE(fixed.connected().error.find("Create the topic (kafka-topics.sh --create"), std::string::npos)
       << fixed.connected().error;
-  Instance sink(options({{"topic", "\x1a"}, {"delivery_timeout_ms", 2000L}}));
+  Instance sink(options({{"topic", "\x1a"}, {"delivery_timeout_ms", 6000L}}));
   auto lost = event("e1");
   lost.subject = "gone";
   const auto results = sink.deliver({lost, event("e2")});
@@ -350,7 +350,7 @@ TEST_F(Kafka, ABrokerThatStaysAwayIsAnOutage) {
 
 TEST_F(Kafka, TakesNoMoreThanItMayHoldAndGoesOnWhenThatIsStored) {
   Instance sink(options());
-  cluster_.answer_after(300);
+  cluster_.answer_after(2000);
   const auto all = events(15'000);
   const auto taken = sink.publish(all);
   EXPECT_EQ(taken, 10'000u);
@@ -413,12 +413,16 @@ TEST_F(Kafka, NobodyThereIsAnOutageThatSaysWhatToCheck) {
 TEST_F(Kafka, AUserWithoutTheRightToProduceIdempotentlyIsTold) {
   cluster_.fail(MockCluster::kInitProducerId, {RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED});
   Instance sink(options());
-  ASSERT_TRUE(eventually(seconds(20), [&] {
-    sink.ack(milliseconds(50));
-    return sink.outcome().status != TIDE_OK;
-  }));
-  EXPECT_EQ(sink.outcome().status, TIDE_FATAL);
-  EXPECT_NE(sink.outcome().error.find("IdempotentWrite"), std::string::npos) << sink.outcome().error;
+  auto told = sink.connected();  // where that took long, it was heard already
+  if (told.status == TIDE_OK) {
+    ASSERT_TRUE(eventually(seconds(20), [&] {
+      sink.ack(milliseconds(50));
+      return sink.outcome().status != TIDE_OK;
+    }));
+    told = sink.outcome();
+  }
+  EXPECT_EQ(told.status, TIDE_FATAL);
+  EXPECT_NE(told.error.find("IdempotentWrite"), std::string::npos) << told.error;
 }
 
 TEST_F(Kafka, PassesTheConformanceKit) {

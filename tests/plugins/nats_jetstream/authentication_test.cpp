@@ -197,7 +197,7 @@ TEST_F(Credentials, AreReadAgainAfterTheUserWasRevoked) {
 }
 
 TEST_F(Credentials, AreReadAgainAfterTheyExpired) {
-  constexpr int seconds_to_live = 5;
+  constexpr int seconds_to_live = 10;
   const std::string file = operator_->file("short.creds");
   const Options options{{"url", server->url()}, {"subject", std::string("events.a")}, {"credentials_file", file}};
   operator_->make_short_lived(seconds_to_live);

@@ -23,8 +23,8 @@ class InDoubt : public ::testing::Test {
  protected:
   explicit InDoubt(const std::string& config = {}) : server(config) {}
 
-  void create_stream(StreamOptions stream = {}) {
-    stream.duplicate_window = seconds(1);
+  void create_stream(StreamOptions stream = {}, seconds duplicate_window = seconds(1)) {
+    stream.duplicate_window = duplicate_window;
     jetstream.create_stream("EVENTS", {"events.>", "other.>"}, stream);
   }
   Options options() const { return {{"url", server.url()}, {"subject", any_event}}; }
@@ -257,7 +257,7 @@ TEST_F(InDoubt, StartAfreshInAStreamThatWasMadeAnew) {
 TEST_F(InDoubt, AreNotLookedForInAWorkQueue) {
   StreamOptions stream;
   stream.retention = js_WorkQueuePolicy;
-  create_stream(stream);
+  create_stream(stream, seconds(120));
   {
     Instance sink(options());
     expect_stored(sink.deliver(events(0, 5, false)));
@@ -277,7 +277,7 @@ class InDoubtWithoutRights : public InDoubt {
 };
 
 TEST_F(InDoubtWithoutRights, ArePublishedWithAWarning) {
-  create_stream();
+  create_stream({}, seconds(120));
   auto limited = options();
   limited["username"] = std::string("relay");
   limited["password"] = std::string("p");
@@ -292,6 +292,29 @@ TEST_F(InDoubtWithoutRights, ArePublishedWithAWarning) {
 
   expect_each_once(10);
   EXPECT_NE(sink.log().find("Allow publishing to $JS.API.CONSUMER.CREATE.EVENTS"), std::string::npos) << sink.log();
+}
+
+// cnats takes the line that follows a header without a value for its value.
+TEST_F(InDoubt, AreFoundBehindAHeaderWithoutAValue) {
+  create_stream();
+  std::vector<Event> all;
+  for (const std::string name : {"tenant", "user", "type", "request-id", "source", "a", "z"})
+    all.push_back({"events.a.insert", "key of " + name, "{}", {{name, ""}}});
+  std::uint64_t begin = 0;
+  {
+    Instance sink(options());
+    begin = sink.standing().value();
+    expect_stored(sink.deliver(all));
+  }
+  outlive_the_duplicate_window();
+  for (auto& event : all) event.maybe_sent = true;
+  Instance sink(options(), seconds(10), begin);
+  const auto results = sink.deliver(all);
+  expect_stored(results);
+  for (const auto& result : results) EXPECT_TRUE(result.duplicate);
+  std::size_t held = 0;  // by their number: the client library of this test reads their keys no better
+  for (const auto& message : jetstream.messages("EVENTS")) held += message.subject.starts_with("events.") ? 1 : 0;
+  EXPECT_EQ(held, all.size());
 }
 
 }  // namespace

@@ -78,7 +78,7 @@ TEST_F(Outage, AServerOfTheListThatHangsCostsItsShareOfTheTimeOnly) {
   NatsServer hung;
   hung.pause();
   for (int i = 0; i < 4; ++i) {  // they are tried in any order
-    const Instance sink(options(hung.url() + "," + server.url()), milliseconds(2000));
+    const Instance sink(options(hung.url() + "," + server.url()), milliseconds(6000));
     EXPECT_EQ(sink.connected().status, TIDE_OK) << sink.connected().error;
   }
   hung.resume();

@@ -251,7 +251,7 @@ TEST(ConnectLimit, EndsTheAttemptAndNoOtherConnection) {
   Quiet server;
   Quiet other_server;
   const int before = server.connect();
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
   const ConnectLimit limit(deadline, {server.port()});
   const int made_meanwhile = server.connect();
   ConnectLimit::claim(made_meanwhile);

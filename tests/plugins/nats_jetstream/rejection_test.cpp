@@ -69,7 +69,7 @@ TEST_F(Rejection, RejectsASubjectThatIsNotOne) {
 
 TEST_F(Rejection, RejectsHeadersThatWouldSteerJetStream) {
   for (const std::string name : {"Nats-Msg-Id", "nats-msg-id", "Nats-Expected-Stream", "Nats-Expected-Last-Sequence",
-                                 "Nats-Rollup", "Nats-Batch-Id"})
+                                 "Nats-Rollup", "Nats-Batch-Id", "Nats-TTL", "Nats-Trace-Dest", "nats-incr"})
     expect_rejected({"events.a", "k", "{}", {{name, "1"}}}, name);
 }
 
@@ -80,8 +80,14 @@ TEST_F(Rejection, RejectsHeadersThatCannotBeWritten) {
     expect_rejected({"events.a", "k", "{}", {{"name", value}}}, "'name'");
 }
 
+// Of what a stream holds already the headers alone are read, where cnats would take it for the server's word.
+TEST_F(Rejection, RejectsAHeaderThatLooksLikeTheServersWord) {
+  expect_rejected({"events.a", "k", "{}", {{"Status", "503"}}}, "Status");
+}
+
 TEST_F(Rejection, RejectsAKeyThatCannotBeAHeader) {
   expect_rejected({"events.a", "k\r\nx: y"}, "key");
+  for (const std::string key : {"k ", " k", " "}) expect_rejected({"events.a", key}, "a space");
 }
 
 }  // namespace

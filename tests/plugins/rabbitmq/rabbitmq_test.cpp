@@ -312,14 +312,14 @@ TEST_F(Rabbit, AMessageThatIsTooLargeIsRejectedAndTheRestFlowsOn) {
 TEST_F(Rabbit, AServerThatRunsOutOfMemoryHoldsThePipelineUpAndNothingIsLost) {
   RabbitClient client(*server_);
   client.queue(name_);
-  Instance sink(options({{"timeout_ms", 1000L}}));
+  Instance sink(options({{"timeout_ms", 3000L}}));
   server_->ctl({"set_vm_memory_high_watermark", "absolute", "1"});
   sink.publish(events(name_, 1, 1));
   const auto until = Clock::now() + seconds(30);
   while (!says(sink.log(), "takes no messages for now: low on memory") && Clock::now() < until)
     EXPECT_TRUE(sink.ack(milliseconds(50)).empty());
   EXPECT_EQ(sink.publish(events(name_, 2, 10)), 0u);
-  const auto longer = Clock::now() + milliseconds(1500);
+  const auto longer = Clock::now() + milliseconds(4000);
   while (Clock::now() < longer) sink.ack(milliseconds(100));
   EXPECT_EQ(sink.outcome().status, TIDE_OK) << "that is no silence: " << sink.outcome().error;
   server_->ctl({"set_vm_memory_high_watermark", "0.8"});
@@ -384,8 +384,8 @@ TEST_F(Rabbit, AConnectionThatTheServerClosesIsAnOutage) {
 TEST_F(Rabbit, AConnectionLivesWithNothingToSay) {
   RabbitClient client(*server_);
   client.queue(name_);
-  Instance sink(options({{"heartbeat_seconds", 1L}}));
-  const auto until = Clock::now() + seconds(5);
+  Instance sink(options({{"heartbeat_seconds", 2L}}));
+  const auto until = Clock::now() + seconds(8);
   while (Clock::now() < until) {
     sink.ack(milliseconds(200));
     ASSERT_EQ(sink.outcome().status, TIDE_OK) << sink.outcome().error;
@@ -400,10 +400,10 @@ TEST_F(Rabbit, AServerThatHangsIsAnOutageAtConnectAndLater) {
   sink.deliver(events(name_, 1, 1));
   server_->pause();
   auto begin = Clock::now();
-  Instance late(options(), milliseconds(500));
+  Instance late(options(), milliseconds(2000));
   EXPECT_EQ(late.connected().status, TIDE_RETRY);
   EXPECT_TRUE(says(late.connected().error, "did not answer in time")) << late.connected().error;
-  EXPECT_LE(Clock::now() - begin, milliseconds(500));
+  EXPECT_LE(Clock::now() - begin, milliseconds(2000));
   sink.publish(events(name_, 2, 1));
   while (sink.outcome().status == TIDE_OK && Clock::now() < begin + seconds(20)) sink.ack(milliseconds(100));
   EXPECT_EQ(sink.outcome().status, TIDE_RETRY);

@@ -374,10 +374,10 @@ TEST_F(Redis, TriesTheNextServerWhereOneIsGone) {
 TEST_F(Redis, ConnectHeedsItsDeadlineWithAServerThatHangs) {
   server_.pause();
   const auto begin = Clock::now();
-  Instance sink(options(), milliseconds(500));
+  Instance sink(options(), milliseconds(2000));
   EXPECT_EQ(sink.connected().status, TIDE_RETRY);
   EXPECT_TRUE(says(sink.connected().error, "did not answer in time")) << sink.connected().error;
-  EXPECT_LE(Clock::now() - begin, milliseconds(500));
+  EXPECT_LE(Clock::now() - begin, milliseconds(2000));
   server_.resume();
 }
 
@@ -392,13 +392,13 @@ TEST_F(Redis, ANameThatDoesNotResolveIsAnOutage) {
 TEST_F(Redis, AServerThatHangsWithEventsInFlightIsGivenUpAfterItsSilence) {
   Instance sink(options({{"timeout_ms", 300L}}));
   server_.pause();
-  sink.publish(events(1, 3));
   const auto begin = Clock::now();
+  sink.publish(events(1, 3));
   while (sink.outcome().status == TIDE_OK) sink.ack(milliseconds(50));
   EXPECT_EQ(sink.outcome().status, TIDE_RETRY);
   EXPECT_TRUE(says(sink.outcome().error, "has not answered for 300 ms, with 3 commands in flight"))
       << sink.outcome().error;
-  EXPECT_GE(Clock::now() - begin, milliseconds(250));
+  EXPECT_GE(Clock::now() - begin, milliseconds(300));
   server_.resume();
 }
 
@@ -438,6 +438,7 @@ TEST_F(Redis, OptionsThatMakeNoSenseAreRefused) {
            {{{"url", "redis://a:p@h"}, {"password", "q"}}, "leave one of them out"},
            {{{"username", "u"}}, "username is set without password"},
            {{{"payload_field", "id"}}, "payload_field must be"},
+           {{{"payload_field", "header.x"}}, "payload_field must be"},
            {{{"tls_client_cert", "/x"}}, "belong together"},
            {{{"tls_ca_cert", "/nowhere"}}, "url has no server with TLS"},
            {{{"url", "rediss://h"}, {"tls_ca_cert", "/nowhere"}}, "cannot read tls_ca_cert '/nowhere'"}}) {
@@ -507,6 +508,15 @@ TEST_F(RedisTls, ShowsItsClientCertificate) {
   EXPECT_TRUE(says(without.connected().error, "Check tls_client_cert")) << without.connected().error;
 }
 
+TEST_F(RedisTls, AsksNobodyForAPassphrase) {
+  RedisServer redis(server("no"));
+  const Instance sink(with(url(), {{"tls_ca_cert", certificates_.ca()},
+                                   {"tls_client_cert", certificates_.certificate("client")},
+                                   {"tls_client_key", certificates_.locked_key("client")}}));
+  EXPECT_EQ(sink.connected().status, TIDE_FATAL);
+  EXPECT_TRUE(says(sink.connected().error, "the key without a passphrase")) << sink.connected().error;
+}
+
 TEST_F(RedisTls, APortWithoutTlsIsNamed) {
   RedisServer redis;
   Instance sink(with("rediss://localhost:" + std::to_string(redis.port()), {{"tls_ca_cert", certificates_.ca()}}),
@@ -520,7 +530,7 @@ TEST_F(RedisTls, APortWithoutTlsIsNamed) {
 TEST_F(Redis, PassesTheConformanceKit) {
   const TempDir dir;
   std::ofstream(dir / "sink.json") << R"({"sink_type": "redis_streams", "url": ")" << server_.url()
-                                   << R"(", "stream": "orders", "timeout_ms": 2000})";
+                                   << R"(", "stream": "orders", "timeout_ms": 10000})";
   const auto result = run({variable("TIDE_RELAY"), "plugins", "test", variable("TIDE_TEST_PLUGIN"), "--sink-config",
                            (dir / "sink.json").string()},
                           {}, {}, seconds(300));

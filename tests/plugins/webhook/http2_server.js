@@ -12,6 +12,6 @@ server.on('request', (request, response) => {
     console.log(`request ${request.httpVersion} ${most}`);
     --open;
     response.end('ok');
-  }, 20));
+  }, 200));
 });
 server.listen(0, '127.0.0.1', () => console.log('port', server.address().port));

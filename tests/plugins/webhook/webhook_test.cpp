@@ -118,6 +118,28 @@ TEST_F(Webhook, RejectsAnEventWhoseHeadersWouldChangeTheRequest) {
   EXPECT_EQ(receiver_.received().size(), 1u);
 }
 
+TEST_F(Webhook, AnEventDoesNotReplaceAHeaderOfTheConfiguration) {
+  Instance sink(options("/ok", {{"headers", R"({"X-Api-Key": "ours", "Content-Type": "text/plain"})"}}));
+  auto all = events("/ok", 2);
+  all[0].headers = {{"x-api-key", "other"}};
+  all[1].headers = {{"Content-Type", "application/json"}};
+  const auto results = sink.deliver(all);
+  EXPECT_EQ(results[0].status, TIDE_REJECTED);
+  EXPECT_NE(results[0].error.find("x-api-key"), std::string::npos) << results[0].error;
+  EXPECT_EQ(results[1].status, TIDE_STORED);
+  ASSERT_EQ(receiver_.received().size(), 1u);
+  EXPECT_EQ(receiver_.received().at(0).headers.at("content-type"), "text/plain");
+}
+
+TEST_F(Webhook, AUrlWithoutVariablesIsJudgedAsSuchBesideOneWithThem) {
+  const auto fixed = receiver_.url("/status/404");
+  Instance sink(options("/ok", {{"url", std::vector<std::string>{receiver_.url("/status/\x1a"), fixed}}}));
+  EXPECT_EQ(sink.deliver({event("/status/404", "k1")})[0].status, TIDE_FATAL) << "nothing is there, for any event";
+  Instance other(
+      options("/ok", {{"url", std::vector<std::string>{receiver_.url("/status/200"), receiver_.url("/status/\x1a")}}}));
+  EXPECT_EQ(other.deliver({event("/status/404", "k1")})[0].status, TIDE_REJECTED);
+}
+
 TEST_F(Webhook, RejectsAnEventThatWouldReachAnotherPlace) {
   Instance sink(options("/ok", {{"url", std::vector<std::string>{receiver_.url("/ok/\x1a")}}}));
   const auto results = sink.deliver({event("/ok/a/b", "k1"), event("/ok/a?x", "k2"), event("/ok/a", "k3")});
@@ -191,25 +213,25 @@ TEST_F(Webhook, NothingOvertakesAnEventThatIsToBeSentAgain) {
 }
 
 TEST_F(Webhook, TakesNothingMoreUntilTheRelayKnowsOfIt) {
-  Instance sink(options("/wait/1"));
-  sink.publish(events("/wait/1", 1));
+  Instance sink(options("/wait/60"));
+  sink.publish(events("/wait/60", 1));
   ASSERT_TRUE(eventually(seconds(10), [&] {
     EXPECT_TRUE(sink.ack(milliseconds(10)).empty());
     return !sink.log().empty();
   }));
-  EXPECT_EQ(sink.publish(events("/wait/1", 1)), 0u);
+  EXPECT_EQ(sink.publish(events("/wait/60", 1)), 0u);
 }
 
 TEST_F(Webhook, LanesSendAtTheSameTimeAndKeepTheOrderOfEach) {
-  Instance sink(options("/slow/50", {{"concurrency", 8L}, {"order_by", "\x1a"}}));
+  Instance sink(options("/slow/200", {{"concurrency", 8L}, {"order_by", "\x1a"}}));
   std::vector<Event> all;
   for (int n = 0; n < 32; ++n) {
-    all.push_back(event("/slow/50", "k" + std::to_string(n), std::to_string(n)));
+    all.push_back(event("/slow/200", "k" + std::to_string(n), std::to_string(n)));
     all.back().order = "customer-" + std::to_string(n % 16);
   }
   const auto begin = Clock::now();
   for (const auto& result : sink.deliver(all)) EXPECT_EQ(result.status, TIDE_STORED);
-  EXPECT_LT(Clock::now() - begin, milliseconds(32 * 50)) << "one after the other";
+  EXPECT_LT(Clock::now() - begin, milliseconds(32 * 200)) << "one after the other";
   std::map<int, int> last;
   for (const auto& body : bodies()) {
     const int n = std::stoi(body);
@@ -319,9 +341,9 @@ TEST_F(Webhook, ConnectHeedsItsDeadline) {
   ASSERT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
   const std::string url = "https://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/";
   const auto begin = Clock::now();
-  Instance sink(Options{{"url", std::vector<std::string>{url}}}, milliseconds(500));
+  Instance sink(Options{{"url", std::vector<std::string>{url}}}, milliseconds(2000));
   EXPECT_EQ(sink.connected().status, TIDE_RETRY);
-  EXPECT_LE(Clock::now() - begin, milliseconds(500));
+  EXPECT_LE(Clock::now() - begin, milliseconds(2000));
   ::close(listener);
 }
 
@@ -406,6 +428,16 @@ TEST_F(WebhookTls, ShowsItsClientCertificate) {
   Instance without(options(receiver, {{"tls_ca_cert", certificates_.ca()}}));
   EXPECT_NE(without.connected().status == TIDE_OK ? without.deliver({event(receiver)})[0].status : TIDE_RETRY,
             TIDE_STORED);
+}
+
+TEST_F(WebhookTls, AsksNobodyForAPassphrase) {
+  Receiver receiver(server());
+  const Instance sink(options(receiver, {{"tls_ca_cert", certificates_.ca()},
+                                         {"tls_client_cert", certificates_.certificate("client")},
+                                         {"tls_client_key", certificates_.locked_key("client")}}));
+  EXPECT_EQ(sink.connected().status, TIDE_FATAL);
+  EXPECT_NE(sink.connected().error.find("Check tls_client_cert and tls_client_key"), std::string::npos)
+      << sink.connected().error;
 }
 
 TEST_F(WebhookTls, SpeaksHttp2WithManyRequestsOnOneConnection) {

@@ -100,7 +100,8 @@ TEST_F(Relay, NamesThePluginThatCrashesWhenItIsLoaded) {
 TEST_F(Relay, EndsWithoutAPluginThatHangs) {
   const auto relay = start_with("hangs_in_connect");
   ASSERT_TRUE(relay->wait_for_output("hangs in its connect()", 30s)) << relay->err();
-  EXPECT_EQ(sql("SELECT state FROM tide.relay_pipelines WHERE pipeline = 'bad'"), "failed");
+  EXPECT_TRUE(eventually(
+      10s, [&] { return sql("SELECT state FROM tide.relay_pipelines WHERE pipeline = 'bad'") == "failed"; }));
   relay->kill(SIGTERM);
   EXPECT_EQ(relay->wait(10s), 1) << relay->err();
   EXPECT_NE(relay->err().find("the relay ends without it"), std::string::npos) << relay->err();
