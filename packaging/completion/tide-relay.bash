@@ -26,8 +26,8 @@ _tide_relay() {
         status) words="--config --postgres-url --json --help" ;;
         accept-restore) words="--config --postgres-url --help" ;;
         plugins) words="list info new test --config --help" ;;
-        "plugins list") words="--help" ;;
-        "plugins info") words="$(tide-relay plugins list 2>/dev/null | sed -n 's/.* sink_type \([^ ]*\).*/\1/p' | tr '|' '\n') --help" ;;
+        "plugins list") words="--config --help" ;;
+        "plugins info") words="$(tide-relay plugins list 2>/dev/null | sed -n 's/.* sink_type \([^ ]*\).*/\1/p' | tr '|' '\n') --config --help" ;;
         "plugins new") words="--language --build --dir --help" ;;
         "plugins test")
           if [[ $current != -* ]]; then
