@@ -26,11 +26,10 @@ ConnectionOptions::ConnectionOptions(const std::string& url) {
   for (const auto* option = all.get(); option->keyword != nullptr; ++option) {
     if (option->val != nullptr && *option->val != '\0') values_[option->keyword] = option->val;
   }
-  // What is left of a password with an '@' or a '/' that is not written as %XX. One that begins a host is a socket.
-  const auto host = value("host");
-  const auto at = host.find('@', 1);
-  if ((at != std::string::npos && host[at - 1] != ',') ||
-      value("port").find_first_not_of("0123456789,") != std::string::npos)
+  // What is left of a password with an '@' or a '/' that is not written as %XX.
+  const bool is_url = url.starts_with("postgresql://") || url.starts_with("postgres://");
+  if (is_url && (value("host").find('@') != std::string::npos || value("dbname").find('@') != std::string::npos ||
+                 value("port").find_first_not_of("0123456789,") != std::string::npos))
     refuse();
 }
 

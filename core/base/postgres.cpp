@@ -41,7 +41,10 @@ std::string connection_string(const Settings& settings) {
   // URL's own word and PGCONNECT_TIMEOUT win.
   if (!options.has("connect_timeout") && std::getenv("PGCONNECT_TIMEOUT") == nullptr)
     options.set("connect_timeout", std::to_string(std::chrono::ceil<std::chrono::seconds>(settings.deadline).count()));
-  options.set("client_encoding", "UTF8");  // whatever the database's is
+  // A session that waits for its turn may outlive what a firewall remembers of it: that is noticed meanwhile.
+  for (const auto& [name, value] :
+       {std::pair{"keepalives_idle", "30"}, {"keepalives_interval", "10"}, {"keepalives_count", "3"}})
+    if (!options.has(name)) options.set(name, value);
   return options.text();
 }
 
@@ -206,7 +209,11 @@ class Session::Impl {
 };
 
 Session::Session(const Settings& settings) : impl_(std::make_unique<Impl>(settings)) {
-  query("SELECT set_config('application_name', $1, false)", {settings.application_name});
+  // A database whose encoding is SQL_ASCII gives what it holds, whatever that is.
+  query(
+      "SELECT set_config('application_name', $1, false), CASE WHEN current_setting('server_encoding') <> 'SQL_ASCII'"
+      " THEN set_config('client_encoding', 'UTF8', false) END",
+      {settings.application_name});
 }
 
 Session::~Session() {

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <iomanip>
 #include <iostream>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -107,6 +108,8 @@ Outcome run_in_child(const Subject& subject, const Check& check) {
     outcome.broken.push_back("R8: it ended the process with exit code " + std::to_string(WEXITSTATUS(status)));
   } else if (WEXITSTATUS(status) != kOk && outcome.broken.empty()) {
     outcome.broken.push_back(outcome.said);
+  } else if (check.name == std::string_view("load") && !outcome.said.empty()) {
+    outcome.broken.push_back("R1: loading it wrote: " + outcome.said);
   }
   return outcome;
 }

@@ -45,7 +45,8 @@ SinkConfig validated(const PipelineSpec& spec, const Plugin& plugin) {
 }
 
 int redirect(Value& value, int port) {
-  static const std::regex servers(R"((://(?:[^@/,]*@)?)[^/,?#]+)");
+  static const std::string address = R"((?:\[[^\]]+\]|[\w.-]+):\d+)";
+  static const std::regex servers("(://(?:[^@/,]*@)?)[^/,?#]+|^" + address + "(?:, *" + address + ")*$");
   int found = 0;
   if (auto* text = std::get_if<std::string>(&value.data)) {
     if (std::regex_search(*text, servers)) {

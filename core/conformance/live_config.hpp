@@ -15,7 +15,8 @@ PipelineSpec read_sink_config(const std::string& file);
 // Checked against the plugin's table. Throws ConfigError.
 SinkConfig validated(const PipelineSpec& spec, const Plugin& plugin);
 
-// The same with every URL's servers replaced by that port of this machine; how many there were.
+// The same with the servers of every URL and of every list of host:port replaced by that port of this machine; how many
+// such values there were.
 int redirect(Value& value, int port);
 
 // Values for a plugin of which nothing is known but its table: defaults, and for what is required something that fits.

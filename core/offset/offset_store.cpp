@@ -13,8 +13,6 @@ namespace {
 // The first of the two keys of every advisory lock of this program ("tide" in ASCII); the second is the offset_id.
 constexpr const char* kLockClass = "1953064037";
 
-constexpr const char* kNoData = "02000";
-
 // An array of PostgreSQL's, as a parameter.
 class TextArray {
  public:
@@ -57,8 +55,21 @@ OffsetStore::OffsetStore(const pg::Settings& settings, PositionMemory& memory)
   // pipelines, and the lease, for long.
   session_.query("SET synchronous_commit = off; SET lock_timeout = '500ms'");
   session_.query("DELETE FROM tide.relays WHERE backend_pid NOT IN (SELECT pid FROM pg_catalog.pg_stat_activity)");
+  const auto encoding = session_.query("SHOW server_encoding");
+  ascii_ = encoding.at(0, 0) != "UTF8" && encoding.at(0, 0) != "SQL_ASCII";
   beat();
   read_mark();
+}
+
+std::string OffsetStore::storable(const std::string& text) const {
+  if (!ascii_) return text;
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x80) out += c;
+    if (byte >= 0xc0) out += '?';  // the first of a character's bytes
+  }
+  return out;
 }
 
 void OffsetStore::read_mark() {
@@ -156,7 +167,7 @@ void OffsetStore::commit(std::int64_t offset_id, const Acknowledged& progress) {
                                 " committed_at = now() WHERE offset_id = $1 RETURNING 1",
                                 params);
     if (moved.empty())
-      throw pg::SqlError("its offset was deleted (tide.relay_delete): nothing can be committed any more", kNoData);
+      throw pg::SqlError("its offset was deleted (tide.relay_delete): nothing can be committed any more", kDeleted);
     if (with_letters) session_.commit();
     memory_.reached(offset_id, p.last_id);
     crash_point("after_commit");
@@ -177,8 +188,8 @@ void OffsetStore::add_letters(const pg::Param& offset_id, const std::vector<Dead
     keys.add(letter.key);
     headers.add_or_null(letter.headers);
     payloads.add(letter.payload);
-    subjects.add_or_null(letter.subject);
-    errors.add(letter.error);
+    subjects.add_or_null(storable(letter.subject));
+    errors.add(storable(letter.error));
   }
   session_.query(
       "INSERT INTO tide.dead_letter_messages (pipeline, outbox, consumer_group, outbox_id, created_at, stream_table,"
@@ -204,8 +215,8 @@ void OffsetStore::settle_letters(const std::vector<RetriedLetter>& letters) {
       continue;
     }
     rejected.add(id);
-    subjects.add_or_null(letter.subject);
-    errors.add(letter.error);
+    subjects.add_or_null(storable(letter.subject));
+    errors.add(storable(letter.error));
   }
   const std::string unlocked =
       "(SELECT dead_letter_id FROM tide.dead_letter_messages WHERE dead_letter_id = ANY($1::bigint[])"
@@ -227,7 +238,7 @@ void OffsetStore::note(std::int64_t offset_id, const std::string& state, const s
   session_.query(
       "UPDATE tide.consumer_offsets SET state = $2, last_error = coalesce($3, last_error),"
       " last_error_at = CASE WHEN $3::text IS NULL THEN last_error_at ELSE now() END WHERE offset_id = $1",
-      {std::to_string(offset_id), state, error.empty() ? pg::Param() : error});
+      {std::to_string(offset_id), state, error.empty() ? pg::Param() : storable(error)});
 }
 
 pg::Session::Identity OffsetStore::identity() {

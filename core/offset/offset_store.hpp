@@ -37,8 +37,9 @@ class OffsetStore {
   void release(std::int64_t offset_id);
 
   // Moves the offset; stores new dead letters, and removes or renews those that were sent again, with it in one
-  // transaction. Throws pg::ConnectionLost when the session, and every lock with it, is gone; pg::SqlError when the
-  // offset was deleted.
+  // transaction. Throws pg::ConnectionLost when the session, and every lock with it, is gone; pg::SqlError with the
+  // state kDeleted when the offset is.
+  static constexpr const char* kDeleted = "02000";
   void commit(std::int64_t offset_id, const Acknowledged& progress);
 
   // Tells what the pipeline is doing, for people: "running", "waiting", "stopped", … and why.
@@ -64,6 +65,8 @@ class OffsetStore {
  private:
   using Clock = std::chrono::steady_clock;
 
+  // Errors are made of words that the database's encoding may lack.
+  [[nodiscard]] std::string storable(const std::string& text) const;
   void unlock(const std::string& offset_id);
   void end_hung_holder(const std::string& offset_id);
   void add_letters(const pg::Param& offset_id, const std::vector<DeadLetter>& letters);
@@ -73,6 +76,7 @@ class OffsetStore {
   pg::Session session_;
   PositionMemory& memory_;
   const std::string relay_;
+  bool ascii_ = false;  // of what it is not sure to have
   std::atomic<Clock::duration> lease_until_ = Clock::duration::zero();
 };
 

@@ -398,7 +398,7 @@ void Pipeline::settle(const tide_result& result) {
   if (token < ledger_.first_token() || token >= ledger_.next_token() || ledger_.settled(token) ||
       retry_.contains(token)) {
     throw SinkFatal("sink " + plugin_->id + ": it gave a result for token " + std::to_string(token) +
-                    ", which is not in flight; the plugin is faulty");
+                    ", which is not in flight; the plugin is faulty (rule R17)");
   }
   --in_flight_;
   const std::string error =
@@ -423,7 +423,7 @@ void Pipeline::settle(const tide_result& result) {
       throw SinkFatal("sink " + plugin_->id + ": event " + std::to_string(ledger_.event(token).id) + ": " + error);
     default:
       throw SinkFatal("sink " + plugin_->id + ": it gave the status " + std::to_string(result.status) +
-                      ", which does not exist; the plugin is faulty");
+                      ", which does not exist; the plugin is faulty (rule R18)");
   }
 }
 

@@ -26,6 +26,7 @@ constexpr milliseconds kRound{500};  // how soon a pipeline that became free is 
 constexpr seconds kCatalogEvery{5};  // covers a notification that was missed
 constexpr seconds kHoldMisconfigured{60};
 constexpr seconds kHoldFailed{5};
+constexpr milliseconds kLockLimit{2000};
 constexpr seconds kRememberEvery{5};
 // Ids that a database may go back without a word from people: what a failover takes back. A pipeline that begins anew
 // treats as many events as sent before, and lets the sink recognise them.
@@ -185,12 +186,15 @@ void Relay::serve() {
   // and ids below it be drawn again: nobody reads from where the offsets are not.
   const auto owner = offsets_->identity();
   watch_->require_beside(owner);
-  readers_ = std::make_unique<pg::SessionPool>(postgres(url, "tide-relay reader"),
-                                               static_cast<std::size_t>(settings_.config.postgres.connections),
-                                               [owner](pg::Session& session) {
-                                                 session.require_beside(owner);
-                                                 OutboxReader::prepare_session(session);
-                                               });
+  // Somebody who locks a table, for VACUUM FULL say, holds up its own pipelines and no other.
+  const auto lock_limit = std::min(kLockLimit, milliseconds(settings_.config.postgres.deadline_ms / 2));
+  readers_ = std::make_unique<pg::SessionPool>(
+      postgres(url, "tide-relay reader"), static_cast<std::size_t>(settings_.config.postgres.connections),
+      [owner, lock_limit](pg::Session& session) {
+        session.require_beside(owner);
+        OutboxReader::prepare_session(session);
+        session.query("SET lock_timeout = " + std::to_string(lock_limit.count()));
+      });
   watch_->listen("tide_wake", [this](const std::string& payload) {
     std::int64_t outbox_id = 0;
     std::from_chars(payload.data(), payload.data() + payload.size(), outbox_id);
@@ -404,6 +408,9 @@ void Relay::start(const PipelineSpec& spec, const std::string& fingerprint) {
     } catch (const pg::ConnectionLost& e) {
       r.lost_postgres = true;
       r.error = e.what();
+    } catch (const pg::SqlError& e) {
+      r.deleted = e.sqlstate == OffsetStore::kDeleted;
+      r.error = e.what();
     } catch (const std::exception& e) {
       r.error = e.what();
     }
@@ -425,7 +432,9 @@ void Relay::reap() {
     it = running_.erase(it);
     ended->thread.join();
     if (ended->lost_postgres) throw pg::ConnectionLost("pipeline '" + name + "': " + ended->error);
-    if (!ended->error.empty()) {
+    if (ended->deleted) {
+      spdlog::info("pipeline '{}': {}", name, ended->error);
+    } else if (!ended->error.empty()) {
       spdlog::error("pipeline '{}': {}", name, ended->error);
       note(name, ended->offset_id, "failed", ended->error);
       worse(RunResult::failed);

@@ -57,6 +57,7 @@ class Relay {
     std::atomic<bool> done = false;
     bool lost_postgres = false;  // read once done
     std::string error;           // the same; empty: it ended as it should
+    bool deleted = false;        // the same: it has no offset any more
     bool hangs = false;          // in a plugin's call, as was told
     std::jthread thread;
   };

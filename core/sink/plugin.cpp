@@ -115,7 +115,8 @@ std::shared_ptr<const Plugin> load(const fs::path& file) {
         "it with a version script (rule R2)",
         file.string(), plugin->stray_exports.size(), TIDE_SINK_ENTRY, plugin->stray_exports.front());
   }
-  spdlog::info("plugin {} {} is loaded from {}", plugin->id, plugin->version, file.string());
+  spdlog::info("plugin {} {} is loaded from {}{}", plugin->id, plugin->version, file.string(),
+               linkage.package.empty() ? "" : " (package " + linkage.package + ')');
   return plugin;
 }
 

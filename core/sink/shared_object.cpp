@@ -12,12 +12,67 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <memory>
 #include <mutex>
+#include <string_view>
 
 #include "base/error.hpp"
+#include "base/value.hpp"
 
 namespace tide {
+
+namespace {
+
+// The JSON of the note "package metadata" in a segment of notes, as https://systemd.io/ELF_PACKAGE_METADATA has it;
+// empty where there is none.
+std::string_view package_note(std::string_view segment, std::size_t alignment) {
+  constexpr std::uint32_t kPackageMetadata = 0xcafe1a7e;
+  const auto aligned = [&](std::size_t size) { return (size + alignment - 1) / alignment * alignment; };
+  ElfW(Nhdr) note;
+  while (segment.size() >= sizeof note) {
+    std::memcpy(&note, segment.data(), sizeof note);
+    const auto text = aligned(sizeof note + note.n_namesz);
+    if (text + note.n_descsz > segment.size()) return {};
+    if (note.n_type == kPackageMetadata && segment.substr(sizeof note, 4) == std::string_view("FDO", 4))
+      return segment.substr(text, note.n_descsz);
+    segment.remove_prefix(std::min(aligned(text + note.n_descsz), segment.size()));
+  }
+  return {};
+}
+
+std::string package_of(const link_map& map) {
+  struct Search {
+    ElfW(Addr) object;
+    std::string_view json;
+  } search{map.l_addr, {}};
+  ::dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t /*size*/, void* data) {
+        auto& [object, json] = *static_cast<Search*>(data);
+        if (info->dlpi_addr != object) return 0;
+        for (auto* segment = info->dlpi_phdr; segment != info->dlpi_phdr + info->dlpi_phnum; ++segment) {
+          if (segment->p_type != PT_NOTE || !json.empty()) continue;
+          json = package_note({reinterpret_cast<const char*>(object + segment->p_vaddr), segment->p_memsz},
+                              std::max<std::size_t>(segment->p_align, 4));
+        }
+        return 1;
+      },
+      &search);
+  while (search.json.ends_with('\0')) search.json.remove_suffix(1);
+  std::string package;
+  try {
+    const auto metadata = search.json.empty() ? Value() : parse_json(search.json);
+    for (const auto* key : {"name", "version"}) {
+      const auto* value = metadata.find(key);
+      const auto* text = value == nullptr ? nullptr : value->get<std::string>();
+      if (text != nullptr) package += (package.empty() ? "" : " ") + printable(*text, 200);
+    }
+  } catch (const Error&) {  // no reason to refuse a plugin
+  }
+  return package;
+}
+
+}  // namespace
 
 tide_sink_v1_fn load_entry(const std::filesystem::path& file) {
   namespace dll = boost::dll;
@@ -47,6 +102,7 @@ Linkage linkage_of(tide_sink_v1_fn entry) {
   link_map* map = nullptr;
   if (::dladdr1(reinterpret_cast<const void*>(entry), &info, reinterpret_cast<void**>(&map), RTLD_DL_LINKMAP) == 0)
     return linkage;
+  linkage.package = package_of(*map);
   const ElfW(Sym)* symbols = nullptr;
   const char* names = nullptr;
   const std::uint32_t* hash = nullptr;

@@ -16,6 +16,7 @@ tide_sink_v1_fn load_entry(const std::filesystem::path& file);
 struct Linkage {
   std::vector<std::string> exports;  // every symbol that it defines for others
   bool never_unloaded = false;       // -z nodelete
+  std::string package;               // its name and version, where the file says that it belongs to one
 };
 Linkage linkage_of(tide_sink_v1_fn entry);
 

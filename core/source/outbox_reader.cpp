@@ -81,9 +81,8 @@ OutboxReader::OutboxReader(pg::SessionPool& sessions, std::int64_t outbox_id, st
 
 void OutboxReader::prepare_session(pg::Session& session) {
   // What it writes, a wake-up's flag and what is swept, may be forgotten in a crash: no standby need have it first.
-  // Somebody who locks a table, for VACUUM FULL say, holds up its own pipelines and no other.
   session.query(
-      "SET synchronous_commit = off; SET lock_timeout = '2s'; SET default_transaction_isolation = 'repeatable read'; "
+      "SET synchronous_commit = off; SET default_transaction_isolation = 'repeatable read'; "
       "SET plan_cache_mode = "
       "force_generic_plan;"
       "SET jit = off; SET max_parallel_workers_per_gather = 0; SET enable_seqscan = off; SET enable_bitmapscan = off;"

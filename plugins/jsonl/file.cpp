@@ -143,6 +143,9 @@ bool File::reaches(std::uint64_t position) const {
 }
 
 void File::mend(std::uint64_t position) {
+  struct stat file {};
+  if (::fstat(fd_, &file) != 0) fail(cannot("look at"), errno);
+  size_ = static_cast<std::uint64_t>(file.st_size);  // somebody may have been there since it was opened
   const auto end = end_of_lines(fd_, size_);
   if (end != size_) {
     if (reaches(position) && position <= (number_ << kOffsetBits | end)) {

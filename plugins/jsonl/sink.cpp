@@ -51,8 +51,8 @@ std::size_t JsonlSink::publish(const Batch& batch) {
 std::optional<std::uint64_t> JsonlSink::find(const tide_message& event) {
   if (there_.empty()) return std::nullopt;
   if (event.maybe_sent == 0) {  // nor will any that follows be in doubt
+    for (const auto& [key, end] : there_) open_.erase(end);
     there_.clear();
-    open_.clear();
     return std::nullopt;
   }
   key_.clear();
@@ -61,7 +61,6 @@ std::optional<std::uint64_t> JsonlSink::find(const tide_message& event) {
   if (found == there_.end() || found->first != key_) return std::nullopt;
   const auto end = found->second;
   there_.erase(found);
-  open_.erase(end);
   return end;
 }
 
@@ -117,6 +116,7 @@ void JsonlSink::ack(Results& results, milliseconds timeout) {
   while (!written_.empty() && !results.full()) {
     const auto& [token, position, was_there] = written_.front();
     if (output_ && position > output_->written()) break;
+    if (was_there) open_.erase(position);
     // Whose line is still looked for must not stand before it: the relay may die as soon as it has committed this.
     const auto reached = open_.empty() ? position : std::min(position, open_.begin()->second);
     results.stored(token, file_ ? reached : 0, was_there);

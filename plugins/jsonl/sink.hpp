@@ -57,7 +57,7 @@ class JsonlSink {
   // What an earlier instance wrote beyond the position: quoted key, end of the line. Until nothing is in doubt any
   // more.
   std::multimap<std::string, std::uint64_t, std::less<>> there_;
-  std::map<std::uint64_t, std::uint64_t> open_;  // the same lines: end, begin
+  std::map<std::uint64_t, std::uint64_t> open_;  // those whose event has no result yet: end, begin
   std::deque<Written> written_;
   std::string lines_;
   std::string key_;

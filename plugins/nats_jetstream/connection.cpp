@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <future>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "../net/resolve.hpp"
 #include "connect_limit.hpp"
 #include "help.hpp"
+#include "json.hpp"
 #include "tls_error.hpp"
 #include "tls_record.hpp"
 
@@ -138,15 +140,18 @@ std::string host_of(const std::string& url) {
   return host;
 }
 
-// The servers whose names resolve, each within `longest`; `unresolved` tells of the others. cnats looks names up
-// itself, but waits for as long as the resolver is silent.
-std::vector<std::string> resolving(const std::vector<std::string>& servers, milliseconds longest,
+// The servers whose names resolve by then, all being looked up at once; `unresolved` tells of the others. cnats looks
+// names up itself, but waits for as long as the resolver is silent.
+std::vector<std::string> resolving(const std::vector<std::string>& servers, Clock::time_point until,
                                    std::string& unresolved) {
+  std::vector<std::future<void>> lookups;
+  for (const auto& server : servers)
+    lookups.push_back(std::async(std::launch::async, [&] { net::resolve(host_of(server), port_of(server), until); }));
   std::vector<std::string> known;
-  for (const auto& server : servers) {
+  for (std::size_t i = 0; i < servers.size(); ++i) {
     try {
-      net::resolve(host_of(server), port_of(server), Clock::now() + longest);
-      known.push_back(server);
+      lookups[i].get();
+      known.push_back(servers[i]);
     } catch (const Error& error) {
       unresolved += std::string("; ") + error.what();
     }
@@ -178,9 +183,12 @@ struct Authenticate {
     // The seed is used while connecting only; the settings outlive that.
     return natsOptions_SetNKey(options, way.public_key.c_str(), sign_with_seed, const_cast<char*>(way.seed.c_str()));
   }
-  natsStatus operator()(const Token& way) const { return natsOptions_SetToken(options, way.token.c_str()); }
+  // cnats puts these into the JSON of its CONNECT as they are.
+  natsStatus operator()(const Token& way) const {
+    return natsOptions_SetToken(options, json_escaped(way.token).c_str());
+  }
   natsStatus operator()(const UserPassword& way) const {
-    return natsOptions_SetUserInfo(options, way.username.c_str(), way.password.c_str());
+    return natsOptions_SetUserInfo(options, json_escaped(way.username).c_str(), json_escaped(way.password).c_str());
   }
 };
 
@@ -297,9 +305,10 @@ Connection::~Connection() {
 }
 
 void Connection::connect(const Settings& settings, const std::vector<std::string>& servers, milliseconds per_server) {
-  const auto until = Clock::now() + per_server * static_cast<int>(servers.size());
+  const auto now = Clock::now();
+  const auto until = now + per_server * static_cast<int>(servers.size());
   std::string unresolved;
-  const auto known = resolving(servers, per_server / 2, unresolved);
+  const auto known = resolving(servers, now + (until - now) / 2, unresolved);
   if (known.empty())
     throw Error::retry("no server of " + settings.server_list() + " could be reached" + unresolved, NATS_NO_SERVER);
   const OptionsPtr options = make_options(settings, known, per_server);

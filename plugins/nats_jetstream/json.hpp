@@ -10,14 +10,24 @@
 
 namespace tide::nats {
 
-// Quoted, for names and subjects: they hold no control characters.
-inline std::string json_string(std::string_view text) {
-  std::string quoted = "\"";
+// What stands between the quotes of a string.
+inline std::string json_escaped(std::string_view text) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string escaped;
   for (const char c : text) {
-    if (c == '"' || c == '\\') quoted += '\\';
-    quoted += c;
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20) {
+      (escaped += "\\u00").append({digits[byte >> 4], digits[byte & 15]});
+      continue;
+    }
+    if (c == '"' || c == '\\') escaped += '\\';
+    escaped += c;
   }
-  return quoted + '"';
+  return escaped;
+}
+
+inline std::string json_string(std::string_view text) {
+  return '"' + json_escaped(text) + '"';
 }
 
 template <class T>

@@ -26,6 +26,7 @@ bool steers_jetstream(std::string_view name) {
 // cnats takes a message without a body, as a reader of headers alone gets it, for the server's word that nobody
 // listens.
 bool looks_like_no_responders(std::string_view name, std::string_view value) {
+  value.remove_prefix(std::min(value.find_first_not_of(" \t\v\f"), value.size()));
   return name == "Status"sv && value.starts_with("503"sv);
 }
 

@@ -110,7 +110,7 @@ bool WebhookSink::accept(const tide_message& event) {
         return true;
       }
       const bool configured = std::any_of(settings_.headers.begin(), settings_.headers.end(),
-                                          [&](const auto& header) { return same_header(header.first, name); });
+                                          [&](const auto& ours) { return same_header(ours.first, name); });
       if (configured && same_header(name, "Content-Type")) continue;  // which most events have from their format
       if (configured) {
         settle(item, TIDE_REJECTED,

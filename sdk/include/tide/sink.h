@@ -169,7 +169,7 @@ typedef struct tide_batch {
   uint32_t struct_size;
   uint32_t message_size; /* bytes per element of messages */
   const tide_message* messages;
-  uint64_t count;
+  uint64_t count; /* 1 to 10000 */
 } tide_batch;
 
 /* Result flags. */
@@ -195,20 +195,24 @@ typedef struct tide_result {
   tide_str error; /* why it was not stored; valid until the next call on the instance */
 } tide_result;
 
-/* The operations. An instance is one connection of one pipeline. */
+/* The operations. An instance is one connection of one pipeline. A call can't be ended from outside: of one that lasts
+ * beyond its limit below the relay says that the plugin hangs, and the pipeline stands still until it returns;
+ * `tide-relay plugins test` fails it. */
 typedef struct tide_ops {
   uint32_t struct_size;
   uint32_t reserved; /* 0 */
 
   /* Connects and checks that publishing can work (rights, stream, limits).
-   * R10: returns within config->deadline_ms, whatever the network does.
+   * R10: returns within config->deadline_ms, whatever the network does. The relay gives 5 s, and says 5 s after the
+   *      deadline that it hangs; the test gives 2 s to 5 s, and fails it 2 s after the deadline.
    * R11: returns TIDE_OK and sets *instance; or TIDE_RETRY or TIDE_FATAL, fills *err and leaves *instance alone.
    * R22: what failed leaves nothing behind, either: no thread, no descriptor.
    * R23: a sink that is not there, or does not answer, is TIDE_RETRY: an outage is waited for without limit. */
   int32_t (*connect)(const tide_host* host, const tide_config* config, void** instance, tide_error* err);
 
   /* Sends the first *accepted messages of the batch, at least one message long.
-   * R14: in order, and without waiting for the sink's word on them; *accepted is never more than batch->count.
+   * R14: in order, and without waiting for the sink's word on them; *accepted is never more than batch->count. The
+   *      relay says after 10 s that it hangs; the test fails it after 7 s.
    * R15: fewer than batch->count with TIDE_OK means: not now; the relay pulls acks, then comes again with the rest. An
    *      instance never refuses for ever: with all results pulled it soon takes at least one message.
    * TIDE_RETRY or TIDE_FATAL (with err) means that the instance is broken: the relay closes it; what has no result by
@@ -218,7 +222,8 @@ typedef struct tide_ops {
 
   /* Hands over results.
    * R16: waits up to timeout_ms for at least one (0: only looks) and hands over at most capacity of them; *count says
-   *      how many. out's elements are result_size bytes apart.
+   *      how many. out's elements are result_size bytes apart; it has room for at least one. The relay says 5 s after
+   *      the timeout that it hangs; the test fails it 2 s after the timeout.
    * R20: each accepted message gets its result while the instance lives: when the sink stays silent for too long, the
    *      result is TIDE_RETRY. The relay warns of an instance that says nothing for 10 seconds with messages in flight.
    * The relay also calls it about once a second when nothing is in flight, so that keep-alives can run here and a
@@ -228,7 +233,8 @@ typedef struct tide_ops {
                  uint64_t* count, tide_error* err);
 
   /* Frees the instance. Called exactly once, last. A token without a result means "unknown".
-   * R21: returns within deadline_ms, with messages in flight as well.
+   * R21: returns within deadline_ms, with messages in flight as well. The relay gives 5 s, and says 5 s after the
+   *      deadline that it hangs; the test gives 2 s to 5 s, and fails it 2 s after the deadline.
    * R22: joins every thread that the instance started and closes every descriptor. What a library keeps once for the
    *      whole process may stay. */
   void (*close)(void* instance, uint32_t deadline_ms);
@@ -254,7 +260,8 @@ typedef struct tide_sink {
   const tide_option* options; /* option_count rows */
   uint64_t option_count;
   const tide_ops* ops;
-  /* A named extension table of the plugin, or NULL. May be NULL itself. */
+  /* A named extension table of the plugin, or NULL. May be NULL itself. name is NUL-terminated. Any thread, at any time
+   * after tide_sink_v1(), also beside other calls; the table is static, never freed, and the same for each call. */
   const void* (*get_extension)(const char* name);
 } tide_sink;
 
