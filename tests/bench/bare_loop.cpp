@@ -42,7 +42,13 @@ int main(int argc, char** argv) {
   natsConnection* nats = nullptr;
   natsSubscription* acks = nullptr;
   natsInbox* inbox = nullptr;
-  check(natsConnection_ConnectTo(&nats, argv[3]), "connect");
+  natsOptions* options = nullptr;
+  check(natsOptions_Create(&options), "options");
+  check(natsOptions_SetURL(options, argv[3]), "URL");
+  // One event at a time would wait for libnats's flusher, which gathers for a millisecond.
+  check(natsOptions_SetSendAsap(options, count == 0), "options");
+  check(natsConnection_Connect(&nats, options), "connect");
+  natsOptions_Destroy(options);
   check(natsInbox_Create(&inbox), "inbox");
   check(natsConnection_SubscribeSync(&acks, nats, inbox), "subscribe");
   check(natsSubscription_SetPendingLimits(acks, -1, -1), "limits");

@@ -1,6 +1,8 @@
 // What publishing costs the application, against a plain INSERT of the same row.
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <stdexcept>
 
@@ -38,20 +40,26 @@ void publishing(Report& report, const Effort& effort) {
       {"publish", "SELECT tide.outbox_publish('shop', " + payload + ");"}};
   for (const auto& [name, sql] : statements) std::ofstream(folder / name) << sql << '\n';
 
-  const auto relay = rig.start_relay();
-  for (const std::string commit : {"off", "on"}) {
+  using Rates = std::map<std::string, std::vector<double>>;
+  const auto measure = [&](const std::string& commit, const std::function<void()>& settle) {
     rig.sql().query("ALTER DATABASE postgres SET synchronous_commit = " + commit);
-    std::map<std::string, std::vector<double>> rates;
+    Rates rates;
     for (int run = 0; run < effort.runs; ++run) {
       for (const auto& [name, sql] : statements) {
         rates[name].push_back(transactions_per_second(rig, folder / name));
-        // What was published is delivered before the next is measured.
-        rig.js().wait_for_messages(
-            "SHOP",
-            static_cast<std::uint64_t>(rig.sql().query("SELECT count(*) FROM tide.outbox_messages").integer(0, 0)),
-            std::chrono::seconds(60));
+        settle();
       }
     }
+    return rates;
+  };
+  auto relay = rig.start_relay();
+  for (const std::string commit : {"off", "on"}) {
+    auto rates = measure(commit, [&] {  // what was published is delivered before the next is measured
+      rig.js().wait_for_messages(
+          "SHOP",
+          static_cast<std::uint64_t>(rig.sql().query("SELECT count(*) FROM tide.outbox_messages").integer(0, 0)),
+          std::chrono::seconds(60));
+    });
     const double plain = median(rates["plain"]);
     const auto row = [&](const std::string& what, const std::string& name, double target) {
       const double ratio = median(rates[name]) / plain;
@@ -60,6 +68,18 @@ void publishing(Report& report, const Effort& effort) {
     };
     row("INSERT INTO tide.outbox_messages", "insert", 0.85);
     row("tide.outbox_publish", "publish", commit == "off" ? 0.65 : 0.85);
+  }
+
+  // The same with nobody who reads: what the statements alone cost, without the relay's share of the processors.
+  relay->terminate(std::chrono::seconds(30));
+  for (const std::string commit : {"off", "on"}) {
+    auto rates = measure(commit, [] {});
+    for (const auto* name : {"insert", "publish"}) {
+      char ratio[64];
+      std::snprintf(ratio, sizeof ratio, "%.2f; ", median(rates[name]) / median(rates["plain"]));
+      report.note(std::string(name) + " without a relay, synchronous_commit " + commit + ", of a plain INSERT's rate",
+                  ratio + spread(rates[name], "/s") + "; plain " + spread(rates["plain"], "/s"));
+    }
   }
 }
 

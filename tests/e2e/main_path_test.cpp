@@ -243,5 +243,24 @@ TEST_F(Running, APipelineWhoseOffsetIsDeletedBeginsAnew) {
   EXPECT_EQ(relay->terminate(), 0);
 }
 
+// Each commit updates one row: where it lies, in its page, so that nothing has to be cleaned up behind it.
+TEST_F(Running, MovesItsOffsetWithinItsPage) {
+  set_up_pipeline();
+  const auto relay = start_relay();
+  for (int i = 0; i < 30; ++i) {
+    publish(10, "r" + std::to_string(i) + "-");
+    ASSERT_TRUE(eventually(seconds(10), [&] { return sql("SELECT lag FROM tide.consumer_lag") == "0"; }));
+  }
+  EXPECT_TRUE(
+      eventually(seconds(20),
+                 [&] {
+                   return sql("SELECT n_tup_upd >= 30 AND n_tup_hot_upd >= 0.9 * n_tup_upd FROM pg_stat_user_tables"
+                              " WHERE relid = 'tide.consumer_offsets'::regclass") == "t";
+                 }))
+      << sql("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = "
+             "'tide.consumer_offsets'::regclass");
+  EXPECT_EQ(relay->terminate(), 0);
+}
+
 }  // namespace
 }  // namespace tide::test

@@ -224,12 +224,21 @@ TEST_P(Restore, OfADumpStandsStillUntilItIsAcceptedThenLosesAndRepeatsNothing) {
       " pg_snapshot_xmax(pg_current_snapshot()), late_id = (SELECT id FROM tide.outbox_1 WHERE payload = '\"late 1\"')"
       " WHERE pipeline = 'q'");
 
-  const auto backup = dump(url);
-  ASSERT_EQ(backup.exit_code, 0) << backup.err;
   PostgresServer second;
   const auto restored = second.create_database();
-  if (!GetParam()) second.psql(restored, "CREATE ROLE tide_publisher; CREATE ROLE tide_relay; CREATE ROLE tide_admin");
-  second.psql(restored, backup.out);
+  if (GetParam()) {
+    const auto file = (files / "backup").string();
+    const auto backup = dump(url, {"--format=custom", "--file", file});
+    ASSERT_EQ(backup.exit_code, 0) << backup.err;
+    const auto pg_restore = (fs::path(variable("TIDE_TEST_PG_BIN")) / "pg_restore").string();
+    const auto restore = run({pg_restore, "--exit-on-error", "--dbname", restored, file});
+    ASSERT_EQ(restore.exit_code, 0) << restore.err;
+  } else {
+    const auto backup = dump(url);
+    ASSERT_EQ(backup.exit_code, 0) << backup.err;
+    second.psql(restored, "CREATE ROLE tide_publisher; CREATE ROLE tide_relay; CREATE ROLE tide_admin");
+    second.psql(restored, backup.out);
+  }
   EXPECT_EQ(second.psql(restored, "SELECT id FROM tide.installation"), first(url, "SELECT id FROM tide.installation"));
   for (const std::string name : {"p", "q"}) {
     second.psql(restored, "SELECT tide.relay_set_outbox('" + name + "', 'orders', '" + name + "', " +

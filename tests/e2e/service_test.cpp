@@ -86,10 +86,14 @@ class Service : public testing::Test {
     return "[pipelines." + name + "]\noutbox = \"orders\"\ngroup = \"" + name + "\"\n[pipelines." + name +
            ".sink]\nsink_type = \"jsonl\"\npath = \"" + (dir_ / file).string() + "\"\n";
   }
+  // With the plugins that a test puts into its folder, too.
   std::unique_ptr<Process> start() {
+    ProcessOptions options;
+    options.env = {{"NOTIFY_SOCKET", notify_.path()},
+                   {"WATCHDOG_USEC", "10000000"},
+                   {"TIDE_RELAY_PLUGIN_PATH", variable("TIDE_RELAY_PLUGIN_PATH") + ':' + dir_.path().string()}};
     return std::make_unique<Process>(
-        std::vector<std::string>{variable("TIDE_RELAY"), "run", "--config", (dir_ / "relay.toml").string()},
-        ProcessOptions{{{"NOTIFY_SOCKET", notify_.path()}, {"WATCHDOG_USEC", "10000000"}}, {}, {}, {}, {}});
+        std::vector<std::string>{variable("TIDE_RELAY"), "run", "--config", (dir_ / "relay.toml").string()}, options);
   }
   static std::size_t count(const std::string& text, const std::string& part) {
     std::size_t found = 0;
@@ -129,6 +133,24 @@ TEST_F(Service, FeedsTheWatchdogByProgressOnly) {
   EXPECT_FALSE(notify_.hears("WATCHDOG=1", seconds(3)));
   server_.resume();
   EXPECT_TRUE(notify_.hears("WATCHDOG=1"));
+}
+
+TEST_F(Service, FeedsTheWatchdogUntilEachPipelineHangsInAPlugin) {
+  const std::string plugin = "hangs_in_connect.so";
+  std::filesystem::copy_file(variable("TIDE_WRONG_PLUGINS") + '/' + plugin, dir_ / plugin);
+  const std::string hangs =
+      "[pipelines.hangs]\noutbox = \"orders\"\ngroup = \"hangs\"\n[pipelines.hangs.sink]\n"
+      "sink_type = \"hangs_in_connect\"\n";
+  configure(hangs + pipeline("works", "works"));
+  const auto relay = start();
+  ASSERT_TRUE(relay->wait_for_output("hangs in its connect() for", seconds(60))) << relay->err();
+  ASSERT_TRUE(notify_.hears("STATUS=2 pipelines run here, of which 1 hang in a plugin")) << relay->err();
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(notify_.hears("WATCHDOG=1")) << "a restart would end the work of the other";
+
+  configure(hangs);
+  relay->kill(SIGHUP);
+  ASSERT_TRUE(notify_.hears("STATUS=1 pipeline runs here, of which 1 hang in a plugin", seconds(60))) << relay->err();
+  EXPECT_FALSE(notify_.hears("WATCHDOG=1", seconds(3))) << "only another process is rid of the plugin";
 }
 
 TEST_F(Service, ReadsItsConfigurationAgain) {

@@ -85,7 +85,7 @@ std::optional<Message> Subscription::next(milliseconds timeout) {
   return to_message(raw);
 }
 
-JetStream::JetStream(const std::string& url)
+JetStream::JetStream(const std::string& url, const ClientOptions& client)
     : connection_(nullptr, natsConnection_Destroy), context_(nullptr, jsCtx_Destroy) {
   natsOptions* raw_options = nullptr;
   check(natsOptions_Create(&raw_options), "options");
@@ -93,6 +93,13 @@ JetStream::JetStream(const std::string& url)
   check(natsOptions_SetURL(raw_options, url.c_str()), "url " + url);
   check(natsOptions_SetMaxReconnect(raw_options, -1), "options");
   check(natsOptions_SetReconnectWait(raw_options, 20), "options");
+  if (!client.credentials_file.empty())
+    check(natsOptions_SetUserCredentialsFromFiles(raw_options, client.credentials_file.c_str(), nullptr),
+          "credentials");
+  if (!client.ca_file.empty()) {
+    check(natsOptions_SetSecure(raw_options, true), "TLS");
+    check(natsOptions_LoadCATrustedCertificates(raw_options, client.ca_file.c_str()), "CA " + client.ca_file);
+  }
   natsConnection* connection = nullptr;
   check(natsConnection_Connect(&connection, raw_options), "connect to " + url);
   connection_.reset(connection);

@@ -57,10 +57,16 @@ class Subscription {
   std::unique_ptr<natsSubscription, void (*)(natsSubscription*)> handle_;
 };
 
+// What a server demands of a client besides what stands in its URL; empty: nothing.
+struct ClientOptions {
+  std::string credentials_file = {};
+  std::string ca_file = {};  // TLS, and a certificate that this CA signed
+};
+
 // Every call throws std::runtime_error with the server's words when it fails. Reconnects by itself.
 class JetStream {
  public:
-  explicit JetStream(const std::string& url);
+  explicit JetStream(const std::string& url, const ClientOptions& client = {});
 
   void create_stream(const std::string& name, const std::vector<std::string>& subjects,
                      const StreamOptions& options = {});

@@ -4,10 +4,12 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "support/jetstream.hpp"
 #include "support/process.hpp"
 
 namespace tide::test {
@@ -29,6 +31,25 @@ class JwtOperator {
   // For a server's configuration file; the second has revoked the user of relay.creds.
   std::string server_config() const { return read("server.conf"); }
   std::string revoked_config() const { return read("revoked.conf"); }
+
+  // A client with relay.creds, and a stream EVENTS. JetStream serves an account a moment after its server answers.
+  std::unique_ptr<JetStream> make_stream(const std::string& url, const std::vector<std::string>& subjects,
+                                         const std::string& ca_file = {}) const {
+    std::unique_ptr<JetStream> client;
+    std::string error;
+    const bool made = eventually(std::chrono::seconds(60), [&] {
+      try {
+        client = std::make_unique<JetStream>(url, ClientOptions{file("relay.creds"), ca_file});
+        client->create_stream("EVENTS", subjects);
+        return true;
+      } catch (const std::exception& failure) {
+        error = failure.what();
+        return false;
+      }
+    });
+    if (!made) throw std::runtime_error("the operator's account gets no stream: " + error);
+    return client;
+  }
 
  private:
   static std::filesystem::path folder() { return variable("TIDE_TEST_JS"); }

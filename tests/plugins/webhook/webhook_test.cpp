@@ -364,6 +364,21 @@ TEST_F(Webhook, OptionsThatMakeNoSenseAreRefused) {
   }
 }
 
+// --- the rules of the interface
+
+TEST_F(Webhook, PassesTheConformanceKit) {
+  const TempDir dir;
+  for (const auto* several : {R"("concurrency": 8)", R"("body": "array")"}) {
+    std::ofstream(dir / "sink.json") << R"({"sink_type": "webhook", "url": ")" << receiver_.url("/ok") << "\", "
+                                     << several << '}';
+    const auto result = run({variable("TIDE_RELAY"), "plugins", "test", variable("TIDE_TEST_PLUGIN"), "--sink-config",
+                             (dir / "sink.json").string()},
+                            {}, {}, seconds(300));
+    EXPECT_EQ(result.exit_code, 0) << several << result.out << result.err;
+    EXPECT_NE(result.out.find(" passed, 0 failed, 0 skipped"), std::string::npos) << several << result.out;
+  }
+}
+
 // --- TLS
 
 class WebhookTls : public ::testing::Test {

@@ -14,14 +14,17 @@ RunResult try_plugin(const std::string& file, const std::string& sink_config) {
   return run({variable("TIDE_RELAY"), "plugins", "test", file, "--sink-config", dir / "sink.json"});
 }
 
-RunResult try_plugin(const std::string& name) {
-  return try_plugin(variable("TIDE_WRONG_PLUGINS") + "/" + name + ".so", R"({"sink_type": ")" + name + "\"}");
+// One of the folder's, with these options beside its type.
+RunResult try_wrong(const std::string& name, const std::string& options = {}) {
+  return try_plugin(variable("TIDE_WRONG_PLUGINS") + "/" + name + ".so",
+                    R"({"sink_type": ")" + name + '"' + options + '}');
 }
 
 struct Wrong {
   const char* plugin;
   const char* check;    // that fails
   const char* finding;  // with this, after it
+  const char* options = "";
 };
 
 void PrintTo(const Wrong& wrong, std::ostream* out) {
@@ -31,8 +34,8 @@ void PrintTo(const Wrong& wrong, std::ostream* out) {
 class WrongPlugin : public testing::TestWithParam<Wrong> {};
 
 TEST_P(WrongPlugin, FailsTheCheckThatNamesItsRule) {
-  const auto& [plugin, check, finding] = GetParam();
-  const auto result = try_plugin(plugin);
+  const auto& [plugin, check, finding, options] = GetParam();
+  const auto result = try_wrong(plugin, options);
   EXPECT_EQ(result.exit_code, 1) << result.err;
   const auto failed = result.out.find(std::string("FAILED  ") + check);
   ASSERT_NE(failed, std::string::npos) << result.out;
@@ -46,6 +49,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{"short_descriptor", "load", "its descriptor has 72 bytes"},
                     Wrong{"missing_entry", "load", "no function tide_sink_v1()"},
                     Wrong{"missing_operation", "load", "lacks one of the operations"},
+                    Wrong{"writes_at_load", "load", "R1: loading it wrote: here I am"},
+                    Wrong{"unknown_capability", "load",
+                          "needs a capability that this relay does not know; upgrade the relay (rule R6)"},
                     Wrong{"exports_too_much", "load", "R2: it exports compress"},
                     Wrong{"crashes_at_load", "load", "R8: tide-relay: SIGSEGV in the plugin crashes_at_load"},
                     Wrong{"hangs_in_connect", "connect", "R10: the plugin hangs_in_connect"},
@@ -55,6 +61,13 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{"takes_too_many", "results", "R14: publish() took 51 of 50"},
                     Wrong{"acks_twice", "results", "R17: a second result came for token 1"},
                     Wrong{"acks_unknown", "results", "R17: a result came for token 51"},
+                    Wrong{"wrong_status", "results", "R18: the result for token 1 has the status 9"},
+                    Wrong{"stands_later", "results", "R19: a result with token 0 came later than with the first ack"},
+                    Wrong{"goes_back", "results", "R24: the position of token 2 is 999998, less than"},
+                    Wrong{"tells_secret", "connect", "R25: its log shows the value of the secret option 'password'",
+                          R"(, "password": "open sesame")"},
+                    Wrong{"stores_nowhere", "down", "R23: a message was stored by a sink that is not there",
+                          R"(, "url": "nowhere://there:1")"},
                     Wrong{"never_acks", "results", "R20: 300 of 300 messages have no result, and none came"},
                     Wrong{"hangs_in_close", "close", "R21: the plugin hangs_in_close"},
                     Wrong{"leaks_threads", "leaks", "R22: 90 more threads run"},
@@ -63,13 +76,13 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& wrong) { return std::string(wrong.param.plugin); });
 
 TEST(Conformance, PassesASinkThatDoesEverythingRight) {
-  const auto result = try_plugin("right");
+  const auto result = try_wrong("right");
   EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
   EXPECT_NE(result.out.find(" 0 failed"), std::string::npos) << result.out;
 }
 
 TEST(Conformance, PassesASinkThatHasRoomForOneInstance) {
-  const auto result = try_plugin("one_at_a_time");
+  const auto result = try_wrong("one_at_a_time");
   EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
 }
 

@@ -49,14 +49,25 @@ static inline void right_close(void* instance, uint32_t deadline_ms) {
 }
 
 /* Exports the sink, with what is wrong in place of what is right. */
-#define EXPORT_SINK_OF(id, major, size, connect, publish, ack, close)                     \
-  static const tide_ops ops = {sizeof(tide_ops), 0, connect, publish, ack, close};        \
-  static const tide_sink sink = {size, major, 0,       sizeof(tide_option),               \
-                                 id,   id,    "1.0.0", "A sink that is wrong in one way", \
-                                 0,    NULL,  0,       &ops,                              \
-                                 NULL};                                                   \
-  const tide_sink* tide_sink_v1(void) {                                                   \
-    return &sink;                                                                         \
+#define EXPORT_SINK_WITH(id, major, size, capabilities, options, option_count, connect, publish, ack, close) \
+  static const tide_ops ops = {sizeof(tide_ops), 0, connect, publish, ack, close};                           \
+  static const tide_sink sink = {size,                                                                       \
+                                 major,                                                                      \
+                                 0,                                                                          \
+                                 sizeof(tide_option),                                                        \
+                                 id,                                                                         \
+                                 id,                                                                         \
+                                 "1.0.0",                                                                    \
+                                 "A sink that is wrong in one way",                                          \
+                                 capabilities,                                                               \
+                                 options,                                                                    \
+                                 option_count,                                                               \
+                                 &ops,                                                                       \
+                                 NULL};                                                                      \
+  const tide_sink* tide_sink_v1(void) {                                                                      \
+    return &sink;                                                                                            \
   }
+#define EXPORT_SINK_OF(id, major, size, connect, publish, ack, close) \
+  EXPORT_SINK_WITH(id, major, size, 0, NULL, 0, connect, publish, ack, close)
 #define EXPORT_SINK(id, connect, publish, ack, close) \
   EXPORT_SINK_OF(id, TIDE_SINK_ABI_MAJOR, sizeof(tide_sink), connect, publish, ack, close)
