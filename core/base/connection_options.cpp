@@ -3,6 +3,7 @@
 #include <libpq-fe.h>
 
 #include <memory>
+#include <string_view>
 
 #include "base/error.hpp"
 
@@ -26,11 +27,14 @@ ConnectionOptions::ConnectionOptions(const std::string& url) {
   for (const auto* option = all.get(); option->keyword != nullptr; ++option) {
     if (option->val != nullptr && *option->val != '\0') values_[option->keyword] = option->val;
   }
+  if (!url.starts_with("postgresql://") && !url.starts_with("postgres://")) return;
   // What is left of a password with an '@' or a '/' that is not written as %XX.
-  const bool is_url = url.starts_with("postgresql://") || url.starts_with("postgres://");
-  if (is_url && (value("host").find('@') != std::string::npos || value("dbname").find('@') != std::string::npos ||
-                 value("port").find_first_not_of("0123456789,") != std::string::npos))
-    refuse();
+  auto rest = std::string_view(url).substr(url.find("://") + 3);
+  rest = rest.substr(0, rest.find('?'));
+  const auto at = rest.find('@');
+  const bool torn =
+      at != std::string_view::npos && (rest.find('@', at + 1) != std::string_view::npos || rest.find('/') < at);
+  if (torn || value("port").find_first_not_of("0123456789,") != std::string::npos) refuse();
 }
 
 std::string ConnectionOptions::value(const std::string& name) const {

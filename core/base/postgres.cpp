@@ -211,8 +211,8 @@ class Session::Impl {
 Session::Session(const Settings& settings) : impl_(std::make_unique<Impl>(settings)) {
   // A database whose encoding is SQL_ASCII gives what it holds, whatever that is.
   query(
-      "SELECT set_config('application_name', $1, false), CASE WHEN current_setting('server_encoding') <> 'SQL_ASCII'"
-      " THEN set_config('client_encoding', 'UTF8', false) END",
+      "SELECT set_config('application_name', $1, false), set_config('client_encoding',"
+      " CASE current_setting('server_encoding') WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, false)",
       {settings.application_name});
 }
 

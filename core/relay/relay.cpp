@@ -433,6 +433,7 @@ void Relay::reap() {
     ended->thread.join();
     if (ended->lost_postgres) throw pg::ConnectionLost("pipeline '" + name + "': " + ended->error);
     if (ended->deleted) {
+      catalog_changed_ = true;  // it may be wanted no more, or otherwise
       spdlog::info("pipeline '{}': {}", name, ended->error);
     } else if (!ended->error.empty()) {
       spdlog::error("pipeline '{}': {}", name, ended->error);

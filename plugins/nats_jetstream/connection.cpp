@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <future>
 #include <memory>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -145,8 +146,12 @@ std::string host_of(const std::string& url) {
 std::vector<std::string> resolving(const std::vector<std::string>& servers, Clock::time_point until,
                                    std::string& unresolved) {
   std::vector<std::future<void>> lookups;
-  for (const auto& server : servers)
-    lookups.push_back(std::async(std::launch::async, [&] { net::resolve(host_of(server), port_of(server), until); }));
+  try {
+    for (const auto& server : servers)
+      lookups.push_back(std::async(std::launch::async, [&] { net::resolve(host_of(server), port_of(server), until); }));
+  } catch (const std::system_error& error) {
+    throw Error::retry(std::string("there is no thread to look up a name with: ") + error.what());
+  }
   std::vector<std::string> known;
   for (std::size_t i = 0; i < servers.size(); ++i) {
     try {

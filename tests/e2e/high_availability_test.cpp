@@ -30,6 +30,7 @@ TEST_F(HighAvailability, ARelayThatCanNotTakeAPipelineLeavesItToOthers) {
   const auto relay = start_relay();
   EXPECT_TRUE(relay->wait_for_output("lock timeout", std::chrono::seconds(20))) << relay->err();
   EXPECT_EQ(sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2"
+                " AND objid IN (SELECT offset_id FROM tide.consumer_offsets)"
                 " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"),
             "0");
   lock.terminate();

@@ -122,7 +122,8 @@ TEST_F(Sessions, ShowNoPartOfAUrlThatCannotBeRead) {
       EXPECT_NE(std::string(e.what()).find("URL of PostgreSQL can't be read"), std::string::npos) << e.what();
     }
   }
-  for (const auto* url : {"postgresql://relay:a?b@127.0.0.1:1/shop", "postgresql://relay:it's@127.0.0.1:1/shop"}) {
+  for (const auto* url : {"postgresql://relay:a%40b%2Fc@127.0.0.1:1/sh%40p", "postgresql:///shop?host=@nobody",
+                          "postgresql://relay:a?b@127.0.0.1:1/shop", "postgresql://relay:it's@127.0.0.1:1/shop"}) {
     EXPECT_THROW(pg::Session{settings(url)}, pg::ConnectionLost) << url;
   }
 }
