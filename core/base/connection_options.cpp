@@ -14,8 +14,8 @@ namespace {
 [[noreturn]] void refuse() {
   throw Error(
       "the URL of PostgreSQL can't be read. It is postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with special "
-      "characters "
-      "of the password as %XX ('@' is %40, '/' is %2F, '%' is %25), or words as in: host=HOST dbname=DATABASE");
+      "characters of the password as %XX ('@' is %40, '/' is %2F, '%' is %25), or words as in: host=HOST "
+      "dbname=DATABASE");
 }
 
 }  // namespace

@@ -179,10 +179,9 @@ class Session::Impl {
 
  private:
   static std::unique_ptr<pqxx::connection> open(const Settings& settings) {
+    const auto options = connection_string(settings);
     try {
-      return std::make_unique<pqxx::connection>(connection_string(settings));
-    } catch (const Error&) {
-      throw;
+      return std::make_unique<pqxx::connection>(options);
     } catch (const std::exception& e) {
       const auto text = one_line(e.what());
       throw ConnectionLost("cannot connect to PostgreSQL: " + text +

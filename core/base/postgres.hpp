@@ -143,14 +143,10 @@ class SessionPool {
       auto session = borrow();
       try {
         return use(*session);
-      } catch (const Silent&) {
-        session.discard();
-        close_idle();
-        throw;
-      } catch (const ConnectionLost&) {
+      } catch (const ConnectionLost& e) {
         session.discard();
         close_idle();  // the others are most likely lost, too
-        if (!again) throw;
+        if (!again || dynamic_cast<const Silent*>(&e) != nullptr) throw;
       }
     }
   }

@@ -270,8 +270,8 @@ void Relay::stop_deleted() {
   for (const auto& [name, r] : running_) ids += (ids.empty() ? "{" : ",") + std::to_string(r->offset_id);
   if (ids.empty()) return;
   const auto rows = watch_->query(
-      "SELECT id FROM unnest($1::bigint[]) id WHERE NOT EXISTS (SELECT FROM tide.consumer_offsets WHERE offset_id = "
-      "id)",
+      "SELECT id FROM unnest($1::bigint[]) id WHERE NOT EXISTS (SELECT FROM tide.consumer_offsets"
+      " WHERE offset_id = id)",
       {ids + '}'});
   for (std::size_t row = 0; row < rows.size(); ++row) {
     for (const auto& [name, r] : running_) {

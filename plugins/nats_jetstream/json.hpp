@@ -8,26 +8,20 @@
 #include <string>
 #include <string_view>
 
+#include "../envelope/envelope.hpp"
+
 namespace tide::nats {
 
-// What stands between the quotes of a string.
-inline std::string json_escaped(std::string_view text) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string escaped;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20) {
-      (escaped += "\\u00").append({digits[byte >> 4], digits[byte & 15]});
-      continue;
-    }
-    if (c == '"' || c == '\\') escaped += '\\';
-    escaped += c;
-  }
-  return escaped;
+inline std::string json_string(std::string_view text) {
+  std::string quoted;
+  envelope::append_quoted(quoted, text);
+  return quoted;
 }
 
-inline std::string json_string(std::string_view text) {
-  return '"' + json_escaped(text) + '"';
+// What stands between the quotes of that.
+inline std::string json_escaped(std::string_view text) {
+  const auto quoted = json_string(text);
+  return quoted.substr(1, quoted.size() - 2);
 }
 
 template <class T>
